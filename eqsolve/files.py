@@ -1,0 +1,63 @@
+"""Files that are whole or not there: written beside, then renamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkstemp
+
+from eqsolve.errors import FileTrouble
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path in the same folder that becomes ``path`` when the block ends well, and vanishes otherwise.
+
+    Raises
+    ------
+    FileTrouble : the folder does not exist or cannot be written, or the disk is full.
+    """
+    try:
+        handle, name = mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+    except OSError as cause:
+        raise FileTrouble(f"cannot write {path}: {cause.strerror}", "Choose a folder that exists and may be written.") from cause
+    beside = Path(name)
+    try:
+        yield beside
+        beside.chmod(0o666 & ~_umask())
+        beside.replace(path)
+    except OSError as cause:
+        if isinstance(cause, FileTrouble):
+            raise
+        raise FileTrouble(f"cannot write {path}: {cause.strerror or cause}", "Check the free space and the permissions.") from cause
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file whole or not at all."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+    return path
+
+
+def read_bytes(path: Path, what: str = "file") -> bytes:
+    """The bytes of a file.
+
+    Raises
+    ------
+    FileTrouble : it is not there, is a folder, or may not be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as cause:
+        raise FileTrouble(f"cannot read {what} {path}: {cause.strerror}", "Check the path and the permissions.") from cause
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
