@@ -128,6 +128,7 @@ class ProgramBuilder:
         c = np.zeros(self._n_columns)
         for block, values in self._c:
             c[block.slice] += values
+        c.setflags(write=False)
         integer = np.concatenate(self._integer) if self._integer else np.zeros(0, dtype=bool)
         return Program(
             name=self.name,
@@ -194,8 +195,15 @@ def _assemble(parts: list[Triplets], shape: tuple[int, int]) -> sparse.csc_array
     if not parts:
         return sparse.csc_array(shape, dtype=np.float64)
     row, column, data = parts[0] if len(parts) == 1 else tuple(np.concatenate(same) for same in zip(*parts, strict=True))
-    return sparse.coo_array((data, (row, column)), shape=shape).tocsc()
+    matrix = sparse.coo_array((data, (row, column)), shape=shape).tocsc()
+    matrix.sum_duplicates()
+    # Arrays that nobody else holds are handed over read-only, so that the program need not copy them.
+    for part in (matrix.data, matrix.indices, matrix.indptr):
+        part.setflags(write=False)
+    return matrix
 
 
 def _joined(parts: list[FloatArray]) -> FloatArray:
-    return np.concatenate(parts) if parts else np.zeros(0)
+    joined = np.concatenate(parts) if parts else np.zeros(0)
+    joined.setflags(write=False)
+    return joined

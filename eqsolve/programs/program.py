@@ -183,14 +183,14 @@ class Program:
         return program_summary(self)
 
     def write(self, path: str | Path) -> Path:
-        """Write ``.lp``, ``.mps`` (with a name map ``<file>.names.json``) or ``.npz`` (a bundle, any kind of program)."""
+        """Write ``.lp``, ``.mps`` (with a name map ``<file>.names.json``), ``.npz`` or ``.json`` (bundles, any kind of program)."""
         from eqsolve.programs.files import write_program
 
         return write_program(self, Path(path))
 
     @staticmethod
     def read(path: str | Path) -> Program:
-        """Read a program from ``.lp``, ``.mps`` or ``.npz``; with the name map beside it, exactly the one written."""
+        """Read a program from ``.lp``, ``.mps``, ``.npz`` or ``.json``; with the name map beside it, exactly the one written."""
         from eqsolve.programs.files import read_program
 
         return read_program(Path(path))
@@ -230,6 +230,7 @@ def _settle(program: Program) -> None:
         put("Q", Q if Q.nnz else None)
     if program.Q is not None:
         _check_quadratic(program)
+        put("Q", _symmetric(program.Q))
     put("cones", tuple(_checked_cone(program, k, cone) for k, cone in enumerate(program.cones)))
 
 
@@ -295,6 +296,11 @@ def _check_quadratic(program: Program) -> None:
             f"Q is not {word}: curvature {curvature:.3g} along a direction led by {program.column_name(column)}",
             f"A program to {program.sense}imise needs a {side} semidefinite Q.",
         )
+
+
+def _symmetric(Q: sparse.csc_array) -> sparse.csc_array:
+    """Q itself where it is symmetric to the bit, its symmetric part where rounding made a difference."""
+    return Q if (Q != Q.T).nnz == 0 else _csc("Q", (Q + Q.T) / 2)
 
 
 def _checked_cone(program: Program, k: int, cone: Cone) -> Cone:
