@@ -136,8 +136,8 @@ def violation(program: Program, x: FloatArray) -> tuple[float, str]:
     ):
         if not len(value):
             continue
-        below = np.where(np.isfinite(lower), (lower - value) / (1.0 + np.abs(lower)), -np.inf)
-        above = np.where(np.isfinite(upper), (value - upper) / (1.0 + np.abs(upper)), -np.inf)
+        below = (lower - value) / (1.0 + np.where(np.isfinite(lower), np.abs(lower), 0.0))
+        above = (value - upper) / (1.0 + np.where(np.isfinite(upper), np.abs(upper), 0.0))
         out = np.maximum(below, above)
         k = int(np.argmax(out))
         if out[k] > worst:
