@@ -1,0 +1,147 @@
+"""The explicit programs of aggregative games in normal form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eqsolve.aggregative.game import AggregativeGame
+from eqsolve.aggregative.grid import Grid
+from eqsolve.aggregative.multiple_choice import MultipleChoice
+from eqsolve.aggregative.part import Part
+from eqsolve.aggregative.tolerance import Tolerance
+from eqsolve.arrays import BoolArray, FloatArray, IntArray
+from eqsolve.programs import Program, ProgramBuilder, ProgramFamily, Update
+
+TIE = 1e-12
+"""Relative rounding of a payoff that still counts as equal."""
+ROUNDING = 1e-12
+"""Relative rounding of a sum over players: cells are wider by it, so that a profile on a face lies in both neighbours."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Box:
+    """A block of cells seen from its centre: Lipschitz constants and tolerances that hold on all of it.
+
+    For the types of a part of the game: ``gamma`` (T',) and ``eta`` (T',) hold for every aggregator that a player can cause
+    from within the box; ``allowed`` (N',) contains every action that is an approximate best response at the centre of some
+    cell of the box.
+    """
+
+    centre: FloatArray
+    half_width: FloatArray
+    gamma: FloatArray
+    eta: FloatArray
+    allowed: BoolArray
+
+    @staticmethod
+    def at(part: Part, grid: Grid, tolerance: Tolerance, low: IntArray, high: IntArray) -> Box:
+        """The block of cells ``low <= index < high`` per coordinate, for the types of a part; one cell at ``high = low + 1``."""
+        game = part.game
+        centre = grid.centre(low, high)
+        half = (high - low) * grid.half_width
+        if tolerance.is_local:
+            # A profile rounded from a vertex lies within d delta / 2 of its cell, a deviation within delta of the profile.
+            reach = half + game.delta * (1 + game.n_coordinates / 2) * (1 + 1e-9)
+            gamma_columns = part.payoff.lipschitz(np.maximum(centre - reach, game.lower), np.minimum(centre + reach, game.upper))
+        else:
+            gamma_columns = np.full(len(part.columns), game.gamma.max())
+        gamma = part.reduce(np.maximum, gamma_columns)
+        eta = tolerance.values(game, gamma, grid.b)
+        away = float((half - grid.half_width).max())
+        u = part.payoff.batch(centre[None, :])[0]
+        best = part.reduce(np.maximum, u - gamma_columns * away)
+        floor = best - eta - TIE * (1.0 + np.abs(best))
+        return Box(centre, half, gamma, eta, u + gamma_columns * away >= floor[part.owner])
+
+
+class StageFamily(ProgramFamily):
+    r"""The stage program of every cell of a grid (section 4.1.1 of Tang, Tang and Wu).
+
+    .. math:: \max\ \sum_{t,j} w_{tj} p_{tj} \quad \text{s.t.} \quad \sum_j p_{tj} = N_t, \qquad
+              \hat x_k - b_k \le \sum_{t,j} g^k_{tj} p_{tj} \le \hat x_k + b_k, \qquad
+              p_{tj} = 0 \text{ for } j \notin BA_t(\hat x)
+
+    The aggregator rows are divided by delta, so that they count players rather than shares and stand far above the
+    tolerances of solvers.
+
+    Parameters
+    ----------
+    game, grid, tolerance : as above.
+    """
+
+    def __init__(self, game: AggregativeGame, grid: Grid, tolerance: Tolerance) -> None:
+        self.game, self.grid, self.tolerance = game, grid, tolerance
+        self.scale = 1.0 / game.delta if game.delta > 0 else 1.0
+        self._base = _base_program(game, self.scale)
+        self._whole = Part.whole(game)
+
+    @property
+    def base(self) -> Program:
+        """The program with all actions allowed and the whole range as its cell."""
+        return self._base
+
+    def __len__(self) -> int:
+        return self.grid.size
+
+    def box(self, number: int) -> Box:
+        """The cell's tolerances and allowed actions."""
+        low = np.asarray(self.grid.index(number))
+        return Box.at(self._whole, self.grid, self.tolerance, low, low + 1)
+
+    def update(self, i: int) -> Update:
+        """Bounds of cell i."""
+        return self.update_of(i, self.box(i))
+
+    def update_of(self, i: int, box: Box) -> Update:
+        """Bounds of cell i whose box is known already."""
+        game = self.game
+        row_lower, row_upper = self._base.row_lower.copy(), self._base.row_upper.copy()
+        low, high = (box.centre - box.half_width) * self.scale, (box.centre + box.half_width) * self.scale
+        row_lower[game.n_types :] = low - ROUNDING * (1.0 + np.abs(low))
+        row_upper[game.n_types :] = high + ROUNDING * (1.0 + np.abs(high))
+        where = ", ".join(f"{one:.6g}" for one in box.centre)
+        return Update(
+            row_lower=row_lower,
+            row_upper=row_upper,
+            col_upper=np.where(box.allowed, game.players[game.owner], 0.0),
+            note=f"cell {i} of {len(self)}: x = ({where}), b = {self.grid.b:.3g}",
+        )
+
+
+def stage_program(game: AggregativeGame, grid: Grid, tolerance: Tolerance | str, cell: int) -> Program:
+    """The stage program of one cell; see ``StageFamily``."""
+    return StageFamily(game, grid, Tolerance.of(tolerance))[cell]
+
+
+def _base_program(game: AggregativeGame, scale: float) -> Program:
+    one_each = bool((game.players == 1).all())
+    axes = ("player" if one_each else "type", "action")
+    builder = ProgramBuilder("aggregative stage program", sense="max")
+    m = int(game.n_actions[0])
+    rectangular = bool((game.n_actions == m).all())
+    type_labels = game.types or None
+    action_labels = game.actions[:m] if rectangular and game.actions[:m] * game.n_types == game.actions and game.actions else None
+    p = builder.columns(
+        "p",
+        (game.n_types, m) if rectangular else (),
+        counts=None if rectangular else game.n_actions,
+        axes=axes,
+        labels=(type_labels, action_labels),
+        upper=game.players[game.owner],
+    )
+    one = builder.rows("one_action", (game.n_types,), axes=axes[:1], labels=(type_labels,), lower=game.players, upper=game.players)
+    x = builder.rows(
+        "aggregator",
+        (game.n_coordinates,),
+        axes=("coordinate",),
+        labels=(game.coordinates or None,),
+        lower=game.lower * scale - ROUNDING * (1.0 + np.abs(game.lower) * scale),
+        upper=game.upper * scale + ROUNDING * (1.0 + np.abs(game.upper) * scale),
+    )
+    builder.add(one, p, game.owner, np.arange(game.n_columns))
+    column, k = np.nonzero(game.contribution)
+    builder.add(x, p, k, column, game.contribution[column, k] * scale)
+    builder.objective(p, game.weights)
+    return builder.build(structure=MultipleChoice(game.offsets), note="the whole attainable range, every action allowed")

@@ -1,0 +1,278 @@
+"""The best stage program over all cells of a grid, by best-first search on blocks of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import count, product
+from time import perf_counter
+
+import numpy as np
+
+from eqsolve.aggregative.part import Part
+from eqsolve.aggregative.programs import Box, StageFamily
+from eqsolve.arrays import BoolArray, FloatArray, IntArray
+from eqsolve.backends import Limits, Outcome, Session, Termination, choose_backend, get_backend
+from eqsolve.backends.solve import at_vertex
+from eqsolve.errors import EqsolveError
+from eqsolve.programs import Program
+
+SLACK = 1e-12
+"""Relative slack of the interval test and of comparisons between bounds: rounding of sums over players."""
+
+
+class NoFeasibleCell(EqsolveError):
+    """No cell of the grid has a feasible stage program."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepCounts:
+    """What the search did: blocks tested, cells left over, cells skipped by a price bound, programs solved."""
+
+    blocks: int = 0
+    cells: int = 0
+    skipped: int = 0
+    programs: int = 0
+    infeasible: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SweepResult:
+    """The best cell.
+
+    Parameters
+    ----------
+    cell : row-major number of the cell. box : its tolerances and actions.
+    program : its stage program. outcome : the answer, at a vertex.
+    bound : no cell's program has a larger optimum; equal to the outcome's objective when the search was completed.
+    completed : whether it was; otherwise the budget or Ctrl-C ended it.
+    """
+
+    cell: int
+    box: Box
+    program: Program
+    outcome: Outcome
+    bound: float
+    completed: bool
+    counts: SweepCounts
+    seconds: float
+
+
+Progress = Callable[[SweepCounts, float, float], None]
+"""Called now and then with the counts, the best welfare so far (-inf before the first) and the bound."""
+
+
+def sweep(
+    family: StageFamily,
+    backend: str = "auto",
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+    *,
+    vertex: bool = True,
+) -> SweepResult:
+    """Solve the stage programs in order of their upper bounds until no other can be better.
+
+    A block of cells is discarded when no aggregator inside it can be caused by actions that are approximate best responses
+    at any of its cells (interval test, with a tolerance that grows with the block), or when its welfare bound, or the
+    Lagrangian bound at the prices of the best programs so far, does not exceed the best welfare. Cells are solved through
+    one session, changed in place where the backend can.
+
+    Parameters
+    ----------
+    backend : ``auto`` takes the structure's own exact method.
+    limits : seconds for the whole search, iterations as a number of programs. What was reached is returned, with the bound.
+    vertex : hand back a vertex; otherwise whatever point the backend gives, interior ones included.
+
+    Raises
+    ------
+    NoFeasibleCell : every cell was ruled out; the message says why that can be.
+    """
+    search = _Search(family, limits or Limits(), progress, vertex)
+    chosen = choose_backend(family.base)[0] if backend == "auto" else get_backend(backend)
+    with chosen.open(family.base, vertex=vertex) as session:
+        try:
+            search.run(session)
+        except KeyboardInterrupt:
+            search.stopped = True
+            if search.best is None:
+                raise
+    return search.result()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Cells ``low <= index < high`` with what is known of them: the undecided part, its box, the settled sums in it."""
+
+    low: IntArray
+    high: IntArray
+    part: Part
+    allowed: BoolArray
+    centre: FloatArray
+    half_width: FloatArray
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.high - self.low, dtype=object))
+
+
+class _Search:
+    """The state of one search: a heap of blocks by bound, the best answer, the prices that bound the others."""
+
+    def __init__(self, family: StageFamily, limits: Limits, progress: Progress | None, vertex: bool) -> None:
+        self.family, self.limits, self.progress, self.vertex = family, limits, progress, vertex
+        game = family.game
+        d = game.n_coordinates
+        # Contributions often add up to a constant over the coordinates, which no single interval can see.
+        self.directions = np.vstack((np.eye(d), np.ones(d))) if d > 1 else np.eye(d)
+        g = game.contribution @ self.directions.T
+        self.whole = Part.whole(game, np.vstack((g.T, -g.T, game.weights)))
+        self.scale = 1.0 + float(np.abs(game.weights) @ self.whole.players[game.owner])
+        self.prices: list[FloatArray] = []
+        self.heap: list[tuple[float, int, int, _Block]] = []
+        self.order = count()
+        self.in_hand = -np.inf
+        self.counts = SweepCounts()
+        self.best: tuple[int, Box, Program, Outcome] | None = None
+        self.best_value = -np.inf
+        self.began = perf_counter()
+        self.stopped = False
+
+    def run(self, session: Session) -> None:
+        """Best-first until the best bound left is no better than the best answer, or the budget ends."""
+        self._offer(np.zeros_like(self.family.grid.cells), self.family.grid.cells, self.whole, np.inf)
+        while self.heap and -self.heap[0][0] > self._threshold():
+            if self._out_of_budget():
+                self.stopped = True
+                return
+            # While a block is taken apart its bound stands for it, so that an interrupt leaves a true bound behind.
+            self.in_hand = -self.heap[0][0]
+            self._take(session, heappop(self.heap)[-1], self.in_hand)
+            if self.stopped:
+                return
+            self.in_hand = -np.inf
+            if self.progress is not None:
+                self.progress(self.counts, self.best_value, self.bound())
+
+    def _take(self, session: Session, block: _Block, above: float) -> None:
+        bound = self._priced(block, above)
+        if bound <= self._threshold():
+            self._count(skipped=1)
+        elif bound < above - SLACK * self.scale and self.heap and bound < -self.heap[0][0]:
+            self._push(bound, block)
+        elif block.size > 1:
+            for low, high in _children(block.low, block.high):
+                self._offer(low, high, block.part, bound)
+        else:
+            self._solve(session, block)
+
+    def bound(self) -> float:
+        """No cell's optimum exceeds this."""
+        left = -self.heap[0][0] if self.heap else -np.inf
+        return max(self.best_value, left, self.in_hand)
+
+    def result(self) -> SweepResult:
+        """The best answer, or the reason why there is none."""
+        if self.best is None:
+            raise self._nothing()
+        cell, box, program, outcome = self.best
+        bound = self.best_value if not self.stopped else self.bound()
+        seconds = perf_counter() - self.began
+        return SweepResult(cell, box, program, outcome, bound, not self.stopped, self.counts, seconds)
+
+    def _threshold(self) -> float:
+        return self.best_value + SLACK * self.scale if self.best is not None else -np.inf
+
+    def _out_of_budget(self) -> bool:
+        seconds, programs = self.limits.seconds, self.limits.iterations
+        late = seconds is not None and perf_counter() - self.began >= seconds
+        return late or (programs is not None and self.counts.programs >= programs)
+
+    def _count(self, **more: int) -> None:
+        self.counts = replace(self.counts, **{name: getattr(self.counts, name) + by for name, by in more.items()})
+
+    def _push(self, bound: float, block: _Block) -> None:
+        heappush(self.heap, (-bound, block.size, next(self.order), block))
+
+    def _offer(self, low: IntArray, high: IntArray, around: Part, above: float) -> None:
+        """Test a block; keep it with its bound unless nothing in it can be feasible or better."""
+        box = Box.at(around, self.family.grid, self.family.tolerance, low, high)
+        self._count(blocks=1)
+        bound = min(self._interval(around, box), above)
+        if bound == -np.inf or bound <= self._threshold():
+            return
+        part, allowed = around.narrowed(box.allowed)
+        block = _Block(low, high, part, allowed, box.centre, box.half_width)
+        if block.size == 1:
+            self._count(cells=1)
+        self._push(bound, block)
+
+    def _interval(self, part: Part, box: Box) -> float:
+        """Welfare bound of a box; minus infinity when its aggregators cannot be reached by its actions."""
+        top = part.largest(part.rows, part.settled, box.allowed)
+        d = len(self.directions)
+        most, least = top[:d], -top[d : 2 * d]
+        centre, half = self.directions @ box.centre, np.abs(self.directions) @ box.half_width
+        slack = SLACK * (1.0 + np.abs(most) + np.abs(least))
+        reachable = (most >= centre - half - slack) & (least <= centre + half + slack)
+        return float(top[-1]) if reachable.all() else -np.inf
+
+    def _priced(self, block: _Block, bound: float) -> float:
+        """The least Lagrangian bound of a block over the prices seen so far.
+
+        For any price vector v: max w.p <= sum_t N_t max_j (w - g.v) + sum_k max(v_k low_k, v_k high_k).
+        """
+        if not self.prices:
+            return bound
+        part, price = block.part, np.array(self.prices)
+        d = price.shape[1]
+        top = part.largest(part.rows[-1] - price @ part.rows[:d], part.settled[-1] - price @ part.settled[:d], block.allowed)
+        edge = price @ block.centre + np.abs(price) @ block.half_width
+        return min(bound, float((top + edge).min()) + SLACK * self.scale)
+
+    def _solve(self, session: Session, block: _Block) -> None:
+        family = self.family
+        number = family.grid.number(block.low)
+        box = family.box(number)
+        session.update(family.update_of(number, box))
+        left = None if self.limits.seconds is None else max(1e-3, self.limits.seconds - (perf_counter() - self.began))
+        outcome = session.solve(Limits(seconds=left))
+        self._count(programs=1)
+        if outcome.termination is Termination.INFEASIBLE:
+            self._count(infeasible=1)
+        elif outcome.termination in (Termination.TIME_LIMIT, Termination.INTERRUPTED):
+            self.stopped = True
+        elif outcome.x is None or outcome.objective is None or not outcome.is_optimal:
+            raise EqsolveError(
+                f"the program of cell {number} ended with: {outcome.termination.value}",
+                "\n".join(outcome.notes) or "Try another backend.",
+            )
+        else:
+            if outcome.y is not None:
+                self.prices = [*self.prices[-3:], outcome.y[family.game.n_types :] * family.scale]
+            if outcome.objective > self.best_value:
+                program = session.program
+                self.best = (number, box, program, at_vertex(program, outcome) if self.vertex else outcome)
+                self.best_value = outcome.objective
+
+    def _nothing(self) -> NoFeasibleCell:
+        family = self.family
+        game = family.game
+        if self.stopped:
+            solved = f"{self.counts.blocks} blocks tested, {self.counts.programs} programs solved"
+            return NoFeasibleCell(
+                f"the budget ended before a feasible cell was found ({solved})", "Give more of it, or a coarser grid."
+            )
+        least = 2 * family.grid.b * float(game.gamma.max())
+        remedy = f"A tolerance of 2 b gamma = {least:.4g} (preset 'existence') always leaves a feasible cell."
+        if family.tolerance.eta is None:
+            remedy = "With this tolerance some cell is feasible, unless a Lipschitz constant is too small: game.check_lipschitz()."
+        tested = f"{self.counts.blocks} blocks tested, {self.counts.programs} programs infeasible"
+        return NoFeasibleCell(f"no cell of {len(family)} has a feasible stage program ({tested})", remedy)
+
+
+def _children(low: IntArray, high: IntArray) -> list[tuple[IntArray, IntArray]]:
+    """The block cut in half along every axis that has more than one cell."""
+    middle = (low + high) // 2
+    sides = [((a, m), (m, b)) if b - a > 1 else ((a, b),) for a, m, b in zip(low, middle, high, strict=True)]
+    return [(np.array([s[0] for s in pick]), np.array([s[1] for s in pick])) for pick in product(*sides)]
