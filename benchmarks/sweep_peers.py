@@ -31,13 +31,14 @@ class PerCell:
         low, high = (box.centre - box.half_width) * self.family.scale, (box.centre + box.half_width) * self.family.scale
         return low, high, np.where(box.allowed, 1.0, 0.0)
 
-    def highs(self) -> list[float]:
+    def highs(self, presolve: str = "choose") -> list[float]:
         values = []
         A = self.base.A
         for cell in self.boxes:
             low, high, upper = self.limits(cell)
             model = highspy.Highs()
             model.silent()
+            model.setOptionValue("presolve", presolve)
             model.passModel(
                 A.shape[1],
                 A.shape[0],

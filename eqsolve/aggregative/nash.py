@@ -78,8 +78,11 @@ class AggregativeNash:
         Raises
         ------
         NoFeasibleCell : with a tolerance given as a number, when it is too small for every cell.
+        InvalidGame : declared Lipschitz constants that samples refute.
         """
         began = perf_counter()
+        if not game.payoff.lipschitz_is_computed:
+            game.check_lipschitz()
         merged = game.merged()
         family = self.family(merged)
         built = perf_counter()

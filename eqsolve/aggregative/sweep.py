@@ -13,7 +13,7 @@ import numpy as np
 from eqsolve.aggregative.part import Part
 from eqsolve.aggregative.programs import Box, StageFamily
 from eqsolve.arrays import BoolArray, FloatArray, IntArray
-from eqsolve.backends import Limits, Outcome, Session, Termination, choose_backend, get_backend
+from eqsolve.backends import Limits, Outcome, Session, Termination, choose_backend, get_backend, solve_program
 from eqsolve.backends.solve import at_vertex
 from eqsolve.errors import EqsolveError
 from eqsolve.programs import Program
@@ -80,7 +80,7 @@ def sweep(
 
     Parameters
     ----------
-    backend : ``auto`` takes the structure's own exact method.
+    backend : ``auto`` takes the structure's own exact method, and HiGHS for a program on which that gives up.
     limits : seconds for the whole search, iterations as a number of programs. What was reached is returned, with the bound.
     vertex : hand back a vertex; otherwise whatever point the backend gives, interior ones included.
 
@@ -88,7 +88,7 @@ def sweep(
     ------
     NoFeasibleCell : every cell was ruled out; the message says why that can be.
     """
-    search = _Search(family, limits or Limits(), progress, vertex)
+    search = _Search(family, limits or Limits(), progress, vertex, rescue="highs" if backend == "auto" else None)
     chosen = choose_backend(family.base)[0] if backend == "auto" else get_backend(backend)
     with chosen.open(family.base, vertex=vertex) as session:
         try:
@@ -119,8 +119,9 @@ class _Block:
 class _Search:
     """The state of one search: a heap of blocks by bound, the best answer, the prices that bound the others."""
 
-    def __init__(self, family: StageFamily, limits: Limits, progress: Progress | None, vertex: bool) -> None:
-        self.family, self.limits, self.progress, self.vertex = family, limits, progress, vertex
+    def __init__(self, family: StageFamily, limits: Limits, progress: Progress | None, vertex: bool, rescue: str | None) -> None:
+        self.family, self.limits, self.progress = family, limits, progress
+        self.vertex, self.rescue = vertex, rescue
         game = family.game
         d = game.n_coordinates
         # Contributions often add up to a constant over the coordinates, which no single interval can see.
@@ -237,6 +238,8 @@ class _Search:
         session.update(family.update_of(number, box))
         left = None if self.limits.seconds is None else max(1e-3, self.limits.seconds - (perf_counter() - self.began))
         outcome = session.solve(Limits(seconds=left))
+        if outcome.termination is Termination.ITERATION_LIMIT and self.rescue is not None:
+            outcome = solve_program(session.program, self.rescue, vertex=self.vertex, limits=Limits(seconds=left))
         self._count(programs=1)
         if outcome.termination is Termination.INFEASIBLE:
             self._count(infeasible=1)

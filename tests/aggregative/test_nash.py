@@ -23,7 +23,7 @@ from eqsolve.aggregative.bounds import paper_bound, pure_existence, rounding_wel
 from eqsolve.aggregative.rounding import round_nearest, sample_profile
 from eqsolve.aggregative.sweep import sweep
 from eqsolve.backends import Limits
-from eqsolve.errors import FileTrouble, InvalidData, InvalidGame, UnknownName
+from eqsolve.errors import EqsolveError, FileTrouble, InvalidData, InvalidGame, UnknownName
 
 GAMES = {
     "congestion": congestion(300, 3),
@@ -143,6 +143,17 @@ def test_an_interrupt_keeps_what_was_reached():
     result = sweep(family, progress=stop)
     assert not result.completed
     assert result.outcome.objective <= best + 1e-9 <= result.bound + 2e-9
+
+
+def test_highs_answers_where_the_native_method_gives_up(monkeypatch):
+    algorithm = AggregativeNash("paper", cells=6)
+    native = algorithm.solve(GAMES["affine"])
+    monkeypatch.setattr("eqsolve.aggregative.master.MAX_PIVOTS", 0)
+    rescued = algorithm.solve(GAMES["affine"])
+    assert rescued.found.outcome.backend == "highs"
+    assert rescued.found.bound == pytest.approx(native.found.bound, abs=1e-7)
+    with pytest.raises(EqsolveError, match="iteration limit"):
+        algorithm.solve(GAMES["affine"], backend="native")
 
 
 def test_progress_brackets_the_answer():
