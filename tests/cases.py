@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from math import e, log, sqrt
 
 import numpy as np
 from scipy import sparse
 
+from eqsolve.aggregative import AffinePayoffs, AggregativeGame, AggregativeNash
 from eqsolve.backends import Termination
-from eqsolve.programs import Cone, Program
+from eqsolve.programs import Cone, Program, Update
 
 OPTIMAL = frozenset({Termination.OPTIMAL})
 INFEASIBLE = frozenset({Termination.INFEASIBLE, Termination.INFEASIBLE_OR_UNBOUNDED})
@@ -594,4 +595,62 @@ def exponential():
     )
 
 
-CASES = (*linear(), *integer_programs(), *quadratic(), *conic(), *exponential(), *without_optimum())
+def best_vertex(one):
+    """Best objective over all vertices of a linear program with a bounded feasible set; None where there is none."""
+    A, n = one.A.toarray(), one.n_columns
+    equal = one.row_lower == one.row_upper
+    sides = [(A[i], bound) for i in np.flatnonzero(~equal) for bound in (one.row_lower[i], one.row_upper[i])]
+    sides += [(np.eye(n)[j], bound) for j in range(n) for bound in {one.col_lower[j], one.col_upper[j]}]
+    best = -INF
+    for chosen in combinations([side for side in sides if np.isfinite(side[1])], n - int(equal.sum())):
+        system = np.vstack([A[equal], *(row[None, :] for row, _ in chosen)])
+        if abs(np.linalg.det(system)) < 1e-9:
+            continue
+        x = np.linalg.solve(system, np.concatenate([one.row_lower[equal], [bound for _, bound in chosen]]))
+        inside = (A @ x >= one.row_lower - 1e-9) & (A @ x <= one.row_upper + 1e-9)
+        if inside.all() and (x >= one.col_lower - 1e-9).all() and (x <= one.col_upper + 1e-9).all():
+            best = max(best, one.objective(x) * (1 if one.sense == "max" else -1))
+    return None if best == -INF else best * (1 if one.sense == "max" else -1)
+
+
+def small_game(n_actions, contribution, welfare, count, slope):
+    """Payoffs that fall with one's own load, so that far from the balance few actions are best responses."""
+    contribution = np.asarray(contribution, dtype=float)
+    intercept = np.linspace(0.6, 0.4, len(contribution))
+    return AggregativeGame(
+        n_actions=np.array(n_actions),
+        contribution=contribution,
+        payoff=AffinePayoffs(intercept, slope * contribution),
+        welfare=np.asarray(welfare, dtype=float),
+        count=np.array(count),
+    )
+
+
+def structured():
+    """Stage programs of small games, which carry the structure that `native` solves."""
+    line = small_game([2, 3, 2], [[0.3], [0.1], [0.4], [0.2], [0.05], [0.25], [0.0]], [3, 1, 5, 4, 1, 2, 1.5], [1, 1, 1], 1.0)
+    plane = small_game(
+        [3, 3], [[0.2, 0.0], [0.0, 0.1], [0.05, 0.05], [0.1, 0.15], [0.0, 0.2], [0.02, 0.0]], [4, 2, 1, 5, 3, 0.5], [3, 2], 1.0
+    )
+    for name, game, tolerance, cells, cell in (
+        ("stage on a line", line, 1.0, 5, 2),
+        ("stage in the plane", plane, 0.15, (4, 4), 1),
+        ("infeasible stage on a line", line, 0.05, 5, 0),
+        ("infeasible stage in the plane", plane, 0.15, (4, 4), 9),
+    ):
+        stage = AggregativeNash(tolerance, cells=cells).family(game)[cell]
+        # Bounds that follow from the choice rows would leave the prices of these rows open.
+        stage = stage.with_values(Update(col_upper=2 * stage.col_upper))
+        optimum = best_vertex(stage)
+        yield Case(
+            name,
+            stage,
+            optimum,
+            "all vertices",
+            INFEASIBLE if optimum is None else OPTIMAL,
+            unique_duals=optimum is not None,
+            features=frozenset({"structure", "ranged rows"}),
+        )
+
+
+CASES = (*linear(), *structured(), *integer_programs(), *quadratic(), *conic(), *exponential(), *without_optimum())

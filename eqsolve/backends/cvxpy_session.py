@@ -5,23 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
-from eqsolve.arrays import FloatArray, IntArray
+from eqsolve.arrays import FloatArray
 from eqsolve.backends.base import RebuildSession
 from eqsolve.backends.cvxpy_solvers import SOLVERS, CvxpySolver
 from eqsolve.backends.licences import VENDORS, is_size_complaint, too_large
 from eqsolve.backends.outcome import Limits, Outcome, Seconds, Start, Termination, make_outcome
-from eqsolve.backends.requests import refuse_limits, start_note
-from eqsolve.backends.scipy import row_sides
+from eqsolve.backends.proofs import feasibility, proven_ray
+from eqsolve.backends.requests import refuse_limits, remaining, start_note
 from eqsolve.errors import BackendFailure, InvalidData, unknown
-from eqsolve.programs import Program
-from eqsolve.programs.cone import ConeKind
+from eqsolve.programs.convert import CvxpyParts, duals_from_parts, to_cvxpy_parts
 
 TERMINATIONS = {
     "optimal": Termination.OPTIMAL,
@@ -33,56 +30,47 @@ TERMINATIONS = {
     "infeasible_inaccurate": Termination.INACCURATE,
     "unbounded_inaccurate": Termination.INACCURATE,
 }
-NO_POINT = (Termination.INFEASIBLE, Termination.UNBOUNDED, Termination.INFEASIBLE_OR_UNBOUNDED, Termination.FAILED)
-
-
-@dataclass(slots=True)
-class Parts:
-    """A cvxpy problem (always a minimisation), its variable, and its constraints with the rows that each one stands for."""
-
-    problem: Any
-    x: Any
-    rows: list[tuple[Any, IntArray, float]]
-    cones: list[tuple[Any, IntArray, ConeKind]]
 
 
 class CvxpySession(RebuildSession):
-    """Builds one vector variable and one constraint per group of rows, straight from the arrays."""
+    """Builds one vector variable and one constraint per sort of rows, straight from the arrays."""
 
     def solve(self, limits: Limits | None = None, start: Start | None = None) -> Outcome:
         """Solve with tight tolerances; where the solver gives up on these, once more with its own, and the notes say so."""
         refuse_limits(self.backend, limits)
         began = perf_counter()
-        parts = build(self.program, self.program.c)
+        parts = to_cvxpy_parts(self.program, by_block=False)
         built = perf_counter()
         limits = limits or Limits()
         termination, notes = self._run(parts, limits)
         second = self._solver.second
         if termination in (Termination.FAILED, Termination.INACCURATE) and second is not None:
-            again, more = self._run(parts, _remaining(limits, built), second)
+            again, more = self._run(parts, remaining(limits, built), second)
             if again not in (Termination.FAILED, Termination.INACCURATE):
                 how = f"with {second}" if second else "with the solver's own tolerances"
                 termination, notes = again, (*more, f"the first attempt stopped short; solved {how}")
-        continuous = self.program.integrality is None
-        x = y = None
-        if termination not in NO_POINT and parts.x.value is not None:
-            x = np.asarray(parts.x.value, dtype=np.float64)
-            told = continuous and (self._solver.cone_duals or not self.program.cones)
-            y = duals(self.program, parts) if told and termination is Termination.OPTIMAL else None
-        stats = parts.problem.solver_stats
-        if termination in (Termination.UNBOUNDED, Termination.INFEASIBLE_OR_UNBOUNDED):
-            termination = self._feasibility(termination, limits)
+        iterations = _iterations(parts)
+        x = y = ray = None
+        if termination is Termination.INFEASIBLE:
+            ray = self._ray(parts)
+        elif termination in (Termination.UNBOUNDED, Termination.INFEASIBLE_OR_UNBOUNDED):
+            termination, x, ray = self._feasibility(remaining(limits, built))
+        elif termination is not Termination.FAILED:
+            x = parts.point(self.program)
+            told = self.program.integrality is None and (self._solver.cone_duals or not self.program.cones)
+            y = duals_from_parts(parts, self.program) if told and termination is Termination.OPTIMAL else None
         return make_outcome(
             self.program,
             termination,
             x=x,
             y=y,
+            ray=ray,
             notes=(*self.rebuild_notes, *start_note(start), *notes),
             backend=self.backend.name,
             version=self.backend.probe().version,
             options=self.options,
             seconds=Seconds(built - began, perf_counter() - built),
-            iterations=int(getattr(stats, "num_iters", 0) or 0),
+            iterations=iterations,
         )
 
     @property
@@ -93,7 +81,9 @@ class CvxpySession(RebuildSession):
     def _solver(self) -> CvxpySolver:
         return SOLVERS[self._name]
 
-    def _run(self, parts: Parts, limits: Limits, defaults: dict[str, object] | None = None) -> tuple[Termination, tuple[str, ...]]:
+    def _run(
+        self, parts: CvxpyParts, limits: Limits, defaults: dict[str, object] | None = None
+    ) -> tuple[Termination, tuple[str, ...]]:
         import cvxpy
 
         given = self._arguments(limits, defaults)
@@ -105,12 +95,12 @@ class CvxpySession(RebuildSession):
                 parts.problem.solve(solver=self._name, **given, **more)
             status = str(parts.problem.status)
         except cvxpy.error.SolverError as cause:
-            self._check_size(str(cause))
+            self._check_size(parts, str(cause))
             status, notes = "failed", (str(cause).splitlines()[0],)
         except (TypeError, ValueError, KeyError, AttributeError) as cause:
             raise self._refusal(cause) from cause
         except Exception as cause:  # each vendor has an error class of its own
-            self._check_size(str(cause), surely=False)
+            self._check_size(parts, str(cause), surely=False)
             if self.options and any(word in str(cause).lower() for word in ("parameter", "option", "control")):
                 raise self._refusal(cause) from cause
             raise BackendFailure(f"{self.backend.name} failed: {type(cause).__name__}: {cause}") from cause
@@ -135,15 +125,24 @@ class CvxpySession(RebuildSession):
             merged[solver.iterations] = limits.iterations
         return {solver.nested: merged} if solver.nested and merged else merged
 
-    def _feasibility(self, found: Termination, limits: Limits) -> Termination:
-        """Solvers say "unbounded" of a program with a ray, feasible or not; without its objective the truth comes out."""
-        parts = build(self.program, np.zeros(self.program.n_columns), quadratic=False)
+    def _ray(self, parts: CvxpyParts) -> FloatArray | None:
+        """The solver's own Farkas ray, which cvxpy keeps as dual values, if it proves that the program is infeasible."""
+        return proven_ray(self.program, duals_from_parts(parts, self.program))
+
+    def _feasibility(self, limits: Limits) -> tuple[Termination, FloatArray | None, FloatArray | None]:
+        """The verdict, a point and a ray of the program without its objective.
+
+        Solvers say "unbounded" of a program with a direction, feasible or not; so the truth comes out.
+        """
+        parts = to_cvxpy_parts(feasibility(self.program), by_block=False)
         alone, _ = self._run(parts, limits)
         if alone is Termination.OPTIMAL:
-            return Termination.UNBOUNDED
-        return alone if alone is Termination.INFEASIBLE else Termination.INFEASIBLE_OR_UNBOUNDED
+            return Termination.UNBOUNDED, parts.point(self.program), None
+        if alone is Termination.INFEASIBLE:
+            return alone, None, self._ray(parts)
+        return Termination.INFEASIBLE_OR_UNBOUNDED, None, None
 
-    def _check_size(self, message: str, surely: bool = True) -> None:
+    def _check_size(self, parts: CvxpyParts, message: str, surely: bool = True) -> None:
         """Raise the typed error when a licence is too small; cvxpy hides some solvers' own words, so the sizes decide as well."""
         vendor = self._solver.vendor
         if not vendor:
@@ -151,7 +150,7 @@ class CvxpySession(RebuildSession):
         licence, program = VENDORS[vendor], self.program
         limited = self.backend.probe().detail == licence.free
         bounds = int(np.isfinite(program.col_lower).sum() + np.isfinite(program.col_upper).sum())
-        most = sum(int(side.sum()) for side in row_sides(program)) + sum(len(one.rows) for one in program.cones) + bounds
+        most = sum(one.rows.size for one in parts.constraints) + bounds
         columns = licence.columns is not None and program.n_columns > licence.columns
         rows = licence.rows is not None and most > licence.rows
         total = licence.total is not None and program.n_columns + most > licence.total
@@ -166,80 +165,6 @@ class CvxpySession(RebuildSession):
         return InvalidData(f"{self.backend.name} does not take the options {dict(self.options)}: {cause}")
 
 
-def build(program: Program, c: FloatArray, *, quadratic: bool = True) -> Parts:
-    """The program as a cvxpy minimisation of c'x (plus x'Qx/2), negated when the program is to maximise."""
-    import cvxpy as cp
-
-    sign = 1.0 if program.sense == "min" else -1.0
-    x = _variable(program)
-    objective = (sign * c) @ x
-    if quadratic and program.Q is not None:
-        objective = objective + 0.5 * cp.quad_form(x, cp.psd_wrap(sign * program.Q))
-    A = program.A.tocsr()
-    equal, above, below = row_sides(program)
-    rows = []
-    for mask, side, direction in ((equal, program.row_lower, 0), (above, program.row_upper, 1), (below, program.row_lower, -1)):
-        at = np.flatnonzero(mask)
-        if len(at):
-            activity = A[at] @ x
-            constraint = activity == side[at] if direction == 0 else activity <= side[at] if direction > 0 else activity >= side[at]
-            rows.append((constraint, at, 1.0 if direction >= 0 else -1.0))
-    cones = []
-    for one in program.cones:
-        z = A[one.rows] @ x + one.shift
-        if one.kind == "exp":
-            made = cp.ExpCone(z[0], z[1], z[2])
-        elif one.kind == "soc":
-            made = cp.SOC(z[0], z[1:]) if len(one.rows) > 1 else z[0] >= 0
-        else:
-            made = cp.SOC(z[0] + z[1], cp.hstack([z[0] - z[1], np.sqrt(2) * z[2:]]) if len(one.rows) > 2 else z[0:1] - z[1:2])
-        cones.append((made, one.rows, one.kind))
-    constraints = [*(one for one, _, _ in rows), *(one for one, _, _ in cones)]
-    return Parts(cp.Problem(cp.Minimize(objective), constraints), x, rows, cones)
-
-
-def _variable(program: Program) -> Any:
-    """The columns (N,): one vector variable, or a whole and a continuous one put in their places."""
-    import cvxpy as cp
-
-    whole = program.integrality
-    lower, upper = program.col_lower, program.col_upper
-    if whole is None or whole.all():
-        return cp.Variable(program.n_columns, integer=whole is not None, bounds=[lower, upper])
-    places = sparse.eye_array(program.n_columns, format="csc")
-    parts = (whole, ~whole)
-    return sum(places[:, at] @ cp.Variable(int(at.sum()), integer=at is whole, bounds=[lower[at], upper[at]]) for at in parts)
-
-
-def duals(program: Program, parts: Parts) -> FloatArray | None:
-    """The duals (M,) in the user's sense, from cvxpy's: its multiplier of ``g(x) <= 0`` is minus d(optimum)/d(rhs)."""
-    y = np.zeros(program.n_rows)
-    for constraint, at, direction in parts.rows:
-        if constraint.dual_value is None:
-            return None
-        value = np.ravel(np.asarray(constraint.dual_value, dtype=np.float64))
-        if value.shape != at.shape:
-            return None
-        y[at] -= direction * value
-    for constraint, at, kind in parts.cones:
-        multiplier = cone_dual(constraint, kind)
-        if multiplier is None or multiplier.shape != at.shape:
-            return None
-        y[at] = multiplier
-    return y if program.sense == "min" else -y
-
-
-def cone_dual(constraint: Any, kind: ConeKind) -> FloatArray | None:
-    """The multiplier in the dual cone, by the rows of the cone."""
-    value = constraint.dual_value
-    if value is None or (isinstance(value, list) and any(one is None for one in value)):
-        return None
-    flat = np.concatenate([np.ravel(one) for one in value]) if isinstance(value, list) else np.ravel(value)
-    if kind != "rsoc" or len(flat) < 2:
-        return flat
-    return np.concatenate([[flat[0] + flat[1], flat[0] - flat[1]], np.sqrt(2) * flat[2:]])
-
-
 @contextmanager
 def _environment(name: str) -> Iterator[dict[str, Any]]:
     """A Gurobi environment that does not announce its licence, for the one solver that cvxpy lets announce it."""
@@ -252,7 +177,5 @@ def _environment(name: str) -> Iterator[dict[str, Any]]:
         yield {"env": env}
 
 
-def _remaining(limits: Limits, since: float) -> Limits:
-    if limits.seconds is None:
-        return limits
-    return Limits(max(limits.seconds - (perf_counter() - since), 1e-3), limits.iterations)
+def _iterations(parts: CvxpyParts) -> int:
+    return int(getattr(parts.problem.solver_stats, "num_iters", 0) or 0)

@@ -36,6 +36,7 @@ class CvxpySolver:
     tight : tolerances for continuous programs; ``whole`` those for integer ones. The user's options win.
     second : what a second attempt is made with when the first fails or stops short, instead of ``tight`` or ``whole``.
     cone_duals : False where the duals of programs with cones are missing or wrong in the fifth digit; they are withheld.
+    farkas : whether its Farkas rays reach cvxpy's dual values.
     known : the names of all its options, or None where cvxpy or the solver refuses unknown ones itself.
     """
 
@@ -50,12 +51,15 @@ class CvxpySolver:
     whole: dict[str, object] = field(default_factory=dict)
     second: dict[str, object] | None = None
     cone_duals: bool = True
+    farkas: bool = False
     known: Callable[[], set[str]] | None = None
 
     @property
     def capabilities(self) -> Capabilities:
-        """The row as capabilities: duals of continuous programs, and the limits it keeps."""
+        """The row as capabilities: duals of continuous programs, Farkas rays, and the limits it keeps."""
         features = {Feature.DUALS}
+        if self.farkas:
+            features.add(Feature.FARKAS)
         if self.seconds:
             features.add(Feature.TIME_LIMIT)
         if self.iterations:
@@ -136,11 +140,12 @@ _GUROBI: dict[str, object] = {"Threads": 1, "FeasibilityTol": 1e-9, "OptimalityT
 
 SOLVERS = {
     "CLARABEL": CvxpySolver(
-        EXP, "clarabel", "clarabel", seconds="time_limit", iterations="max_iter", tight=_TIGHT_IPM, second={}, known=_clarabel
+        EXP, "clarabel", "clarabel", seconds="time_limit", iterations="max_iter", tight=_TIGHT_IPM, second={}, farkas=True,
+        known=_clarabel,
     ),
     "SCS": CvxpySolver(
         EXP, "scs", "scs", seconds="time_limit_secs", iterations="max_iters",
-        tight={"eps_abs": 1e-10, "eps_rel": 1e-10, "eps_infeas": 1e-9, "max_iters": 200_000}, known=_scs,
+        tight={"eps_abs": 1e-10, "eps_rel": 1e-10, "eps_infeas": 1e-9, "max_iters": 200_000}, farkas=True, known=_scs,
     ),
     # Not LP: alternating directions take millions of steps on degenerate ones, such as Beale's.
     "OSQP": CvxpySolver(

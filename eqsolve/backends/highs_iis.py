@@ -11,7 +11,7 @@ from highspy import _core
 from eqsolve.backends.base import IIS
 from eqsolve.backends.highs_model import pass_program
 from eqsolve.backends.highs_options import new_model
-from eqsolve.backends.highs_proofs import linear_relaxation
+from eqsolve.backends.proofs import relaxation
 from eqsolve.errors import BackendFailure, InvalidData
 from eqsolve.programs import Program
 
@@ -36,7 +36,7 @@ def find_iis(program: Program) -> IIS:
     if model.getOptionType("iis_strategy")[0] == highspy.HighsStatus.kOk:
         # Versions before 1.12 number the strategies otherwise; all of theirs are irreducible.
         model.setOptionValue("iis_strategy", IRREDUCIBLE)
-    pass_program(model, linear_relaxation(program, np.zeros(program.n_columns)))
+    pass_program(model, relaxation(program, np.zeros(program.n_columns)))
     status, found = _ask(model)
     if status == highspy.HighsStatus.kError:
         raise BackendFailure(f"HiGHS found no irreducible infeasible subsystem of {program!r}")

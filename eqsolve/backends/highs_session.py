@@ -14,9 +14,10 @@ from eqsolve.backends.highs_iis import find_iis
 from eqsolve.backends.highs_interrupt import Interruptible
 from eqsolve.backends.highs_model import check, native_basis, pass_changes, pass_program, read_basis, read_simplex_basis
 from eqsolve.backends.highs_options import new_model
-from eqsolve.backends.highs_proofs import find_direction, find_point, find_ray, proven_direction, proven_ray, run_model
+from eqsolve.backends.highs_proofs import find_direction, find_point, find_ray, run_model
 from eqsolve.backends.highs_quadratic import cycle_length, leave_cycle, refine
 from eqsolve.backends.outcome import Basis, Limits, Outcome, Seconds, Start, Termination, make_outcome, violation
+from eqsolve.backends.proofs import proven_direction, proven_ray
 from eqsolve.backends.requests import refuse_limits
 from eqsolve.errors import BackendFailure, InvalidData
 from eqsolve.programs import Program, Update
@@ -207,11 +208,13 @@ class HighsSession(Session):
                 status = self._model.getModelStatus()
             steps = self._model.getInfo().qp_iteration_count
             cycles = status == Status.kIterationLimit and steps >= cycle_length(self.program)
-            if self.program.kind == "QP" and (cycles or status == Status.kSolveError) and not ctrl_c.asked:
+            # Not set: rounding made HiGHS call a singular Q non-convex.
+            failed = status in (Status.kSolveError, Status.kNotset)
+            if self.program.kind == "QP" and (cycles or failed) and not ctrl_c.asked:
                 note = leave_cycle(self._model)
                 status = self._model.getModelStatus()
             ctrl_c.heeded = status in INTERRUPTS
-        if status == Status.kNotset:
+        if status == Status.kNotset and not note:
             check(code, "solving", self.program)
         self._has_basis = self._model.getInfo().basis_validity == 1
         return status, note
@@ -222,10 +225,13 @@ class HighsSession(Session):
         x = np.array(solution.col_value)
         if program.kind == "QP":
             step = refine(model, program, self._ctrl_c)
-            if step.diverges:
+            if step.diverges or not step.holds:
                 direction = find_direction(program)
                 if direction is not None:
-                    return self._outcome(Termination.UNBOUNDED, x, None, notes, warm, direction=direction)
+                    point = find_point(program)[0]  # that of the run may be far out, where rounding leaves the rows
+                    return self._outcome(
+                        Termination.UNBOUNDED, x if point is None else point, None, notes, warm, direction=direction
+                    )
             termination = Termination.OPTIMAL if step.holds else Termination.INACCURATE
             return self._outcome(termination, step.x, step.y, (*notes, *step.notes), warm, iterations=step.iterations)
         if program.kind == "MILP":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib import metadata
+from time import perf_counter
 
 from eqsolve.backends.base import Backend, Feature
 from eqsolve.backends.outcome import Limits, Start
@@ -30,6 +31,13 @@ def refuse_limits(backend: Backend, limits: Limits | None) -> None:
             raise InvalidData(f"limits.{word} is {value}, not positive", "Leave it None for no limit.")
         if feature not in backend.capabilities.features:
             raise BackendUnsupported(f"backend {backend.name!r} keeps no {feature.value}", "Leave the limit out, or use 'highs'.")
+
+
+def remaining(limits: Limits | None, began: float) -> Limits:
+    """What is left of a budget whose clock (``perf_counter``) stood at ``began`` when it was given; at least a millisecond."""
+    if limits is None or limits.seconds is None:
+        return limits or Limits()
+    return Limits(max(limits.seconds - (perf_counter() - began), 1e-3), limits.iterations)
 
 
 def start_note(start: Start | None) -> tuple[str, ...]:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from eqsolve.arrays import BoolArray, FloatArray
+from eqsolve.arrays import FloatArray
 from eqsolve.backends.base import Backend, Capabilities, Feature, Options, Probe, RebuildSession, Session
 from eqsolve.backends.outcome import Limits, Outcome, Seconds, Start, Termination, make_outcome
 from eqsolve.backends.registry import BackendFamily
 from eqsolve.backends.requests import installed_version, refuse_limits, start_note
 from eqsolve.errors import InvalidData, unknown
 from eqsolve.programs import Program
+from eqsolve.programs.convert import row_sides
 
 METHODS = ("highs", "highs-ds", "highs-ipm")
 LP_OPTIONS = (
@@ -155,15 +156,6 @@ class ScipySession(RebuildSession):
             options={"mip_rel_gap": 0.0, **given},
         )
         return solved, None
-
-
-def row_sides(program: Program) -> tuple[BoolArray, BoolArray, BoolArray]:
-    """Which rows are equalities, which others have an upper bound, and which have a lower one: three (M,) masks.
-
-    Rows of a cone are in none of them.
-    """
-    equal = program.row_lower == program.row_upper
-    return equal, ~equal & np.isfinite(program.row_upper), ~equal & np.isfinite(program.row_lower)
 
 
 family = BackendFamily(lambda solver: ScipyBackend(), lambda: (None,))

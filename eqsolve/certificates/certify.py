@@ -76,7 +76,7 @@ def _point(program: Program, outcome: Outcome, x: FloatArray, exact: bool) -> Pr
     form = min_form(program)
     notes: list[str] = []
     if not np.isfinite(x).all():
-        return _empty(
+        return _certificate(
             program, outcome, "optimal", f"the point is not finite at {program.column_name(int(np.argmin(np.isfinite(x))))}"
         )
     primal, objective = primal_residual(program, x), program.objective(x)
@@ -99,19 +99,18 @@ def _point(program: Program, outcome: Outcome, x: FloatArray, exact: bool) -> Pr
     bound = bound_of(form, np.zeros(program.n_rows) if y is None else y, x, exact)
     if exact and not bound.exact and bound.value is not None:
         notes.append("the bound is rigorous but not exact: " + _why_not_exact(program))
-    return ProgramCertificate(
-        program=program.name,
-        kind=program.kind,
-        sense=program.sense,
-        claim=claim,
-        termination=outcome.termination,
+    return _certificate(
+        program,
+        outcome,
+        claim,
+        "",
         objective=objective,
         primal=primal,
         bound=bound,
         claimed_bound=outcome.bound if integer else None,
         exact=exact,
         notes=tuple(notes),
-        **facts,  # type: ignore[arg-type]  # the keys and types are those set just above
+        **facts,
     )
 
 
@@ -126,7 +125,7 @@ def _bound_only(program: Program, outcome: Outcome, exact: bool) -> ProgramCerti
     bound = None
     if outcome.y is not None and np.isfinite(outcome.y).all():
         bound = bound_of(min_form(program), outcome.y, None, exact)
-    return _empty(program, outcome, "nothing", reason, bound=bound)
+    return _certificate(program, outcome, "nothing", reason, bound=bound)
 
 
 def _infeasible(program: Program, outcome: Outcome, exact: bool) -> ProgramCertificate:
@@ -139,21 +138,21 @@ def _infeasible(program: Program, outcome: Outcome, exact: bool) -> ProgramCerti
         if program.integrality is not None:
             why += "; infeasibility by integrality alone has no certificate from data"
         farkas = FarkasCertificate(False, None, why)
-    return _empty(program, outcome, "infeasible", "" if farkas.proven else farkas.reason, farkas=farkas)
+    return _certificate(program, outcome, "infeasible", "" if farkas.proven else farkas.reason, farkas=farkas)
 
 
 def _unbounded(program: Program, outcome: Outcome, exact: bool) -> ProgramCertificate:
     direction = outcome.direction
     if direction is None or not np.isfinite(direction).all() or not direction.any():
-        return _empty(program, outcome, "unbounded", "no improving direction in hand")
+        return _certificate(program, outcome, "unbounded", "no improving direction in hand")
     checked = check_direction(program, direction, exact=exact)
     start = start_point(program, outcome.x, direction / np.abs(direction).max())
     note = () if start is not None else ("no feasible point in hand: the direction proves it unbounded only if it is feasible",)
     primal = None if start is None else exact_primal_residual(program, start)[0] if exact else primal_residual(program, start)
-    return _empty(program, outcome, "unbounded", "", direction=checked, primal=primal, notes=note)
+    return _certificate(program, outcome, "unbounded", "", direction=checked, primal=primal, notes=note)
 
 
-def _empty(program: Program, outcome: Outcome, claim: Claim, reason: str, **facts: object) -> ProgramCertificate:
+def _certificate(program: Program, outcome: Outcome, claim: Claim, reason: str, **facts: object) -> ProgramCertificate:
     return ProgramCertificate(
         program=program.name,
         kind=program.kind,

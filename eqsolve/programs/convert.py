@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from eqsolve.arrays import FloatArray, IntArray
+from eqsolve.arrays import BoolArray, FloatArray, IntArray
 from eqsolve.programs.block import Block
 from eqsolve.programs.cone import ConeKind
 from eqsolve.programs.program import Program
@@ -35,21 +34,19 @@ class RowConstraint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CvxpyParts:
-    """A cvxpy problem, its flat variables by column block (empty blocks have none), and what its constraints stand for."""
+    """A cvxpy problem, its flat variables by block of columns (empty ones have none), and what its constraints stand for."""
 
     problem: cvxpy.Problem
-    variables: dict[str, cvxpy.Variable]
+    variables: tuple[tuple[Block, cvxpy.Variable], ...]
     constraints: tuple[RowConstraint, ...]
 
     def point(self, program: Program) -> FloatArray | None:
         """(N,) the values of the variables in the program's order, None where the solver left one out."""
         x = np.zeros(program.n_columns)
-        for block in program.columns:
-            if block.size:
-                value = self.variables[block.name].value
-                if value is None:
-                    return None
-                x[block.slice] = value
+        for block, variable in self.variables:
+            if variable.value is None:
+                return None
+            x[block.slice] = variable.value
         return x
 
 
@@ -73,23 +70,31 @@ def to_cvxpy(program: Program) -> cvxpy.Problem:
     return to_cvxpy_parts(program).problem
 
 
-def to_cvxpy_parts(program: Program) -> CvxpyParts:
-    """The problem with what is needed to read points and duals back; see ``duals_from_parts``."""
+def to_cvxpy_parts(program: Program, *, by_block: bool = True) -> CvxpyParts:
+    """The problem with what is needed to read points and duals back; see ``duals_from_parts``.
+
+    Without ``by_block`` there is one variable for all columns, and one constraint for all rows of a sort: no names, but the
+    cost does not grow with the number of blocks.
+    """
     import cvxpy as cp
 
-    variables = {block.name: _variable(program, block) for block in program.columns if block.size}
-    pieces = [(block, variables[block.name]) for block in program.columns if block.size]
-    constraints = [*_row_constraints(program, pieces), *_cone_constraints(program, pieces)]
+    columns, rows = program.columns, program.rows
+    if not by_block:
+        columns = (Block("x", ("index",), 0, (program.n_columns,)),)
+        rows = (Block("row", ("index",), 0, (program.n_rows,)),)
+    pieces = [(block, _variable(program, block)) for block in columns if block.size]
+    A = program.A.tocsr()
+    constraints = [*_row_constraints(program, A, rows, pieces), *_cone_constraints(program, A, pieces)]
     held = {variable.id for one in constraints for variable in one.constraint.variables()}
     # A variable that stands nowhere would be left without a value: it enters the objective with zeros.
     terms = [
         program.c[block.slice] @ variable for block, variable in pieces if program.c[block.slice].any() or variable.id not in held
     ]
     objective: Any = cp.Constant(program.offset) + (cp.sum(terms) if len(terms) > 1 else terms[0] if terms else 0.0)
-    if program.Q is not None:
+    if program.Q is not None and program.Q.nnz:
         objective = objective + _quadratic(program, pieces)
     goal = cp.Minimize(objective) if program.sense == "min" else cp.Maximize(objective)
-    return CvxpyParts(cp.Problem(goal, [one.constraint for one in constraints]), variables, tuple(constraints))
+    return CvxpyParts(cp.Problem(goal, [one.constraint for one in constraints]), tuple(pieces), tuple(constraints))
 
 
 def duals_from_parts(parts: CvxpyParts, program: Program) -> FloatArray | None:
@@ -111,6 +116,15 @@ def duals_from_parts(parts: CvxpyParts, program: Program) -> FloatArray | None:
     return y if program.sense == "min" else -y
 
 
+def row_sides(program: Program) -> tuple[BoolArray, BoolArray, BoolArray]:
+    """Which rows are equalities, which others have an upper bound, and which have a lower one: three (M,) masks.
+
+    Rows of a cone are in none of them.
+    """
+    equal = program.row_lower == program.row_upper
+    return equal, ~equal & np.isfinite(program.row_upper), ~equal & np.isfinite(program.row_lower)
+
+
 def _variable(program: Program, block: Block) -> cvxpy.Variable:
     import cvxpy as cp
 
@@ -124,18 +138,13 @@ def _variable(program: Program, block: Block) -> cvxpy.Variable:
     return cp.Variable(block.size, name=block.name, **attributes)
 
 
-def _row_constraints(program: Program, pieces: list[tuple[Block, Any]]) -> Iterator[RowConstraint]:
-    A = program.A.tocsr()
+def _row_constraints(program: Program, A: Any, blocks: Sequence[Block], pieces: list[tuple[Block, Any]]) -> Iterator[RowConstraint]:
     low, high = program.row_lower, program.row_upper
-    equal = np.isfinite(low) & (low == high)
-    for block in program.rows:
+    kinds: tuple[ConstraintKind, ...] = ("eq", "le", "ge")
+    sides = row_sides(program)
+    for block in blocks:
         inside = np.arange(block.start, block.stop)
-        kinds: tuple[tuple[ConstraintKind, npt.NDArray[np.bool_]], ...] = (
-            ("eq", equal),
-            ("le", np.isfinite(high) & ~equal),
-            ("ge", np.isfinite(low) & ~equal),
-        )
-        for kind, where in kinds:
+        for kind, where in zip(kinds, sides, strict=True):
             rows = inside[where[block.slice]]
             if not len(rows):
                 continue
@@ -144,8 +153,7 @@ def _row_constraints(program: Program, pieces: list[tuple[Block, Any]]) -> Itera
             yield RowConstraint(_labelled(constraint, block.header), kind, rows)
 
 
-def _cone_constraints(program: Program, pieces: list[tuple[Block, Any]]) -> Iterator[RowConstraint]:
-    A = program.A.tocsr()
+def _cone_constraints(program: Program, A: Any, pieces: list[tuple[Block, Any]]) -> Iterator[RowConstraint]:
     groups: dict[tuple[ConeKind, int], list[int]] = {}
     for k, cone in enumerate(program.cones):
         groups.setdefault((cone.kind, len(cone.rows)), []).append(k)
@@ -162,7 +170,7 @@ def _cone(kind: ConeKind, z: list[Any]) -> cvxpy.Constraint:
     if kind == "exp":
         return cp.ExpCone(z[0], z[1], z[2])
     if kind == "rsoc":
-        z = [(z[0] + z[1]) / np.sqrt(2), (z[0] - z[1]) / np.sqrt(2), *z[2:]]
+        z = [z[0] + z[1], z[0] - z[1], *(np.sqrt(2) * one for one in z[2:])]
     if len(z) == 1:
         return z[0] >= 0
     return cp.SOC(z[0], cp.vstack(z[1:]), axis=0)
@@ -174,7 +182,7 @@ def _cone_duals(kind: ConstraintKind, dual: Any, shape: tuple[int, ...]) -> Floa
         return np.reshape(dual, shape)
     y = np.vstack([np.reshape(part, (-1, shape[1])) for part in dual])
     if kind == "rsoc":
-        y[:2] = np.stack([y[0] + y[1], y[0] - y[1]]) / np.sqrt(2)
+        y = np.stack([y[0] + y[1], y[0] - y[1], *(np.sqrt(2) * y[2:])])
     return y
 
 
@@ -191,19 +199,19 @@ def _affine(A: Any, rows: IntArray, pieces: list[tuple[Block, Any]]) -> Any:
 
 
 def _quadratic(program: Program, pieces: list[tuple[Block, Any]]) -> Any:
-    """``x'Qx/2`` over the columns that take part in it."""
+    """``x'Qx/2`` over the blocks that take part in it."""
     import cvxpy as cp
 
     Q = program.Q
     assert Q is not None
-    columns = np.flatnonzero(np.diff(Q.indptr))
-    x = pieces[0][1] if len(pieces) == 1 else cp.hstack([variable for _, variable in pieces])
-    part = Q[columns][:, columns] / 2
-    if len(columns) < program.n_columns:
-        x = x[columns]
+    used = [(block, variable) for block, variable in pieces if Q.indptr[block.start] < Q.indptr[block.stop]]
+    columns = np.concatenate([np.arange(block.start, block.stop) for block, _ in used])
+    part = Q if len(columns) == program.n_columns else Q[columns][:, columns]
+    # A bare variable stays in a quadratic objective; of an expression cvxpy would make further columns and rows.
+    x = used[0][1] if len(used) == 1 else cp.hstack([variable for _, variable in used])
     if program.sense == "min":
-        return cp.quad_form(x, cp.psd_wrap(part))
-    return -cp.quad_form(x, cp.psd_wrap(-part))
+        return 0.5 * cp.quad_form(x, cp.psd_wrap(part))
+    return -0.5 * cp.quad_form(x, cp.psd_wrap(-part))
 
 
 def _labelled(constraint: Any, label: str) -> Any:

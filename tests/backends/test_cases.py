@@ -10,11 +10,15 @@ import pytest
 from eqsolve.backends import Feature, Limits, PointStatus, Termination, get_backend, solve_program
 from eqsolve.certificates import certify
 from eqsolve.programs import Cone, Program, Update
-from tests.backends.usable import usable, usable_backends
-from tests.cases import CASES
+from eqsolve.programs.cone import cone_violation
+from tests.backends.usable import able_backends, usable, usable_backends
+from tests.cases import CASES, INFEASIBLE, OPTIMAL
 
 TRUSTED = {"LP": "scipy", "QP": "highs", "SOCP": "cvxpy:CLARABEL", "EXP": "cvxpy:CLARABEL"}
-PAIRS = [pytest.param(case, name, id=f"{case.name}-{name}") for case in CASES for name in usable_backends(case.program.kind)]
+PAIRS = [pytest.param(case, name, id=f"{case.name}-{name}") for case in CASES for name in able_backends(case.program)]
+WITHOUT_OPTIMUM = [case for case in CASES if case.optimum is None]
+BY_INTEGRALITY = ("integer infeasible", "integer gap")
+"""Infeasible by integrality alone, of which the data hold no certificate."""
 BY_NAME = {case.name: case for case in CASES}
 
 
@@ -28,6 +32,7 @@ def test_the_table_covers_every_kind_and_the_commercial_solvers():
         "pulp:PULP_CBC_CMD",
         "pulp:HiGHS",
     }
+    assert {one.values[0].termination for one in PAIRS if one.values[1] == "native"} == {OPTIMAL, INFEASIBLE}
 
 
 @pytest.mark.parametrize(("case", "name"), PAIRS)
@@ -37,9 +42,8 @@ def test_case(case, name):
     assert outcome.backend == name
     assert outcome.version
     if case.optimum is None:
-        assert outcome.x is None or outcome.termination is Termination.UNBOUNDED
         assert outcome.primal is not PointStatus.OPTIMAL
-        check_proofs(case.program, outcome)
+        check_proof(case, outcome)
         return
     certificate = certify(case.program, outcome)
     if outcome.y is not None:
@@ -99,38 +103,53 @@ def shifted(program: Program, i: int, step: float) -> Program:
     )  # fmt: skip
 
 
-def check_proofs(program, outcome):
-    """A Farkas ray or a direction, where one is given, proves what it should."""
-    if outcome.ray is not None:
+def check_proof(case, outcome):
+    """A Farkas ray, or a direction and a point, proves the verdict; only infeasibility by integrality has no proof."""
+    if case.name in BY_INTEGRALITY:
         assert outcome.termination is Termination.INFEASIBLE
-        assert certify(program, outcome).holds(1e-6)
-    if outcome.direction is not None:
-        assert outcome.termination is Termination.UNBOUNDED
-        d = outcome.direction
-        assert outcome.x is None or certify(program, outcome).holds(1e-6)
-        gain = program.c @ d if program.sense == "max" else -program.c @ d
-        assert gain > 0
-        moved = program.A @ d
-        for value, lower, upper in ((moved, program.row_lower, program.row_upper), (d, program.col_lower, program.col_upper)):
-            assert (value[np.isfinite(lower)] >= -1e-9).all()
-            assert (value[np.isfinite(upper)] <= 1e-9).all()
-
-
-@pytest.mark.parametrize("name", ["highs", "gurobi"])
-@pytest.mark.parametrize(
-    "case", [one for one in CASES if one.program.kind == "LP" and one.optimum is None], ids=lambda one: one.name
-)
-def test_a_proof_is_given_where_it_is_declared(case, name):
-    if name not in usable_backends("LP"):
-        assert not get_backend(name).probe().usable
+        assert (outcome.x, outcome.ray, outcome.direction) == (None, None, None)
+        assert "no proof" in outcome.notes[-1]
         return
-    outcome = solve_program(case.program, backend=name)
-    if outcome.termination is Termination.INFEASIBLE:
-        assert outcome.ray is not None
-    else:
-        assert outcome.direction is not None
-        assert outcome.x is not None
-    assert certify(case.program, outcome).holds(1e-6)
+    assert certify(case.program, outcome).holds(1e-6), certify(case.program, outcome).reason(1e-6)
+    if case.termination == INFEASIBLE:
+        assert outcome.termination is Termination.INFEASIBLE
+        assert outcome.x is None
+        assert outcome.direction is None
+        assert outcome.dual is PointStatus.RAY
+        return
+    assert outcome.termination is Termination.UNBOUNDED
+    assert outcome.x is not None
+    assert outcome.ray is None
+    program, d = case.program, outcome.direction
+    assert (program.c @ d if program.sense == "max" else -program.c @ d) > 0
+    moved = program.A @ d
+    for value, lower, upper in ((moved, program.row_lower, program.row_upper), (d, program.col_lower, program.col_upper)):
+        assert (value[np.isfinite(lower)] >= -1e-9).all()
+        assert (value[np.isfinite(upper)] <= 1e-9).all()
+    for one in program.cones:
+        assert cone_violation(one.kind, moved[one.rows]) <= 1e-9
+
+
+PROVERS = [
+    pytest.param(case, name, id=f"{case.name}-{name}")
+    for case in WITHOUT_OPTIMUM
+    for name in able_backends(case.program)
+    if (Feature.FARKAS if case.termination == INFEASIBLE else Feature.DIRECTION) in get_backend(name).capabilities.features
+    and case.name not in BY_INTEGRALITY
+    and (case.program.kind == "LP" or name != "gurobi")  # its rays are those of linear programs
+]
+
+
+@pytest.mark.parametrize(("case", "name"), PROVERS)
+def test_the_session_itself_gives_the_proof_that_is_declared(case, name):
+    with get_backend(name).open(case.program) as session:
+        check_proof(case, session.solve())
+
+
+def test_clarabel_and_scs_give_their_own_rays_for_every_kind():
+    assert {(one.values[0].program.kind, one.values[1]) for one in PROVERS} >= {
+        (kind, name) for kind in ("LP", "SOCP", "EXP") for name in ("cvxpy:CLARABEL", "cvxpy:SCS")
+    }
 
 
 def hard_knapsack(n=60):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from eqsolve.backends import all_backends
-from eqsolve.programs import Kind
+from eqsolve.programs import Kind, Program
 
 
 @lru_cache(maxsize=1)
@@ -17,3 +17,9 @@ def usable():
 def usable_backends(kind: Kind) -> tuple[str, ...]:
     """Names of the usable backends that take programs of a kind."""
     return tuple(one.name for one in usable() if kind in one.capabilities.kinds)
+
+
+def able_backends(program: Program) -> tuple[str, ...]:
+    """Names of the usable backends that take a program, ``native`` among them where its structure does."""
+    native = program.structure is not None and program.structure.refuses(program) is None
+    return (*usable_backends(program.kind), *(("native",) if native else ()))

@@ -11,8 +11,8 @@ from eqsolve.programs.convert import duals_from_parts, to_cvxpy, to_cvxpy_parts
 TIGHT = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}
 
 
-def solved(program):
-    parts = to_cvxpy_parts(program)
+def solved(program, by_block=True):
+    parts = to_cvxpy_parts(program, by_block=by_block)
     parts.problem.solve(solver="CLARABEL", **TIGHT)
     assert parts.problem.status == "optimal"
     return parts
@@ -123,6 +123,29 @@ def test_point_value_and_reduced_costs_agree_with_the_program(program):
     assert np.abs(reduced[inside]).max(initial=0.0) < 1e-5
     assert (reduced[x <= program.col_lower + 1e-5] > -1e-6).all()
     assert (reduced[x >= program.col_upper - 1e-5] < 1e-6).all()
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: f"{program.name} {program.sense}")
+def test_without_blocks_there_is_one_variable_and_the_same_answer(program):
+    flat, blocks = solved(program, by_block=False), solved(program)
+    assert len(flat.problem.variables()) == 1
+    assert len(flat.problem.constraints) <= len(blocks.problem.constraints)
+    assert flat.problem.value == pytest.approx(blocks.problem.value, abs=1e-7)
+    assert duals_from_parts(flat, program) == pytest.approx(duals_from_parts(blocks, program), abs=1e-5)
+    assert program.objective(flat.point(program)) == pytest.approx(blocks.problem.value, abs=1e-7)
+
+
+def test_a_quadratic_objective_of_one_block_adds_no_columns_or_rows():
+    b = ProgramBuilder("part")
+    b.columns("y", (4,))
+    x = b.columns("x", (3,), lower=-np.inf)
+    b.quadratic(x, x, [0, 1], [0, 1], 1.0)
+    b.objective(x, [-1.0, -2.0, 0.0])
+    program = b.build()
+    for by_block in (True, False):
+        parts = to_cvxpy_parts(program, by_block=by_block)
+        assert parts.problem.get_problem_data("CLARABEL")[0]["c"].size == program.n_columns
+        assert solved(program, by_block).problem.value == pytest.approx(-2.5, abs=1e-7)
 
 
 def test_names_bounds_and_labels_are_where_a_user_looks():
