@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from tempfile import mkstemp
+from typing import Any
 
 from eqsolve.errors import FileTrouble
 
@@ -37,6 +40,11 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def json_text(value: Any) -> str:
+    """Plain values as indented JSON; JSON has no infinity, so that one is written as text, such as ``"inf"``."""
+    return json.dumps(_finite(value), indent=2, allow_nan=False)
+
+
 def write_text(path: Path, text: str) -> Path:
     """Write a text file whole or not at all."""
     with replacing(path) as beside:
@@ -61,3 +69,11 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value

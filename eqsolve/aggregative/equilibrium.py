@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from eqsolve.aggregative.sweep import SweepResult
 from eqsolve.arrays import FloatArray, IntArray
 from eqsolve.certificates import Bound, GapCertificate, ProgramCertificate
 from eqsolve.errors import FileTrouble
-from eqsolve.files import replacing, write_text
+from eqsolve.files import json_text, replacing, write_text
 from eqsolve.programs import Program
 from eqsolve.version import __version__
 
@@ -74,8 +73,10 @@ class Equilibrium:
     @property
     def status(self) -> str:
         """``converged``, or why not."""
-        if not self.found.completed:
+        if self.found.ended == "budget":
             return "stopped by its budget before the search was complete"
+        if self.found.ended == "interrupt":
+            return "interrupted before the search was complete"
         if not self.certificate.holds(PROGRAM_TOLERANCE):
             return "the certificate of the stage program does not hold"
         proved = [bound for bound in self.bounds if bound.name == "vertex rounding" and bound.value is not None]
@@ -136,7 +137,7 @@ class Equilibrium:
             np.savez(file, plays=self.plays, actions=self.actions, aggregator=self.aggregator, point=np.asarray(point))
         with replacing(target / "actions.csv") as beside, beside.open("w", newline="", encoding="utf-8") as file:
             self._write_actions(csv.writer(file))
-        write_text(target / "result.json", json.dumps(self.to_json(), indent=2) + "\n")
+        write_text(target / "result.json", json_text(self.to_json()) + "\n")
         return target
 
     def _write_actions(self, rows: Any) -> None:

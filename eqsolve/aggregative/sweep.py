@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import count, product
 from time import perf_counter
+from typing import Literal
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from eqsolve.programs import Program
 
 SLACK = 1e-12
 """Relative slack of the interval test and of comparisons between bounds: rounding of sums over players."""
+
+
+Ended = Literal["complete", "budget", "interrupt"]
 
 
 class NoFeasibleCell(EqsolveError):
@@ -46,7 +50,7 @@ class SweepResult:
     cell : row-major number of the cell. box : its tolerances and actions.
     program : its stage program. outcome : the answer, at a vertex.
     bound : no cell's program has a larger optimum; equal to the outcome's objective when the search was completed.
-    completed : whether it was; otherwise the budget or Ctrl-C ended it.
+    ended : ``"complete"``, or what ended the search before: its ``"budget"`` or an ``"interrupt"``.
     """
 
     cell: int
@@ -54,7 +58,7 @@ class SweepResult:
     program: Program
     outcome: Outcome
     bound: float
-    completed: bool
+    ended: Ended
     counts: SweepCounts
     seconds: float
 
@@ -94,7 +98,7 @@ def sweep(
         try:
             search.run(session)
         except KeyboardInterrupt:
-            search.stopped = True
+            search.ended = "interrupt"
             if search.best is None:
                 raise
     return search.result()
@@ -137,19 +141,19 @@ class _Search:
         self.best: tuple[int, Box, Program, Outcome] | None = None
         self.best_value = -np.inf
         self.began = perf_counter()
-        self.stopped = False
+        self.ended: Ended = "complete"
 
     def run(self, session: Session) -> None:
         """Best-first until the best bound left is no better than the best answer, or the budget ends."""
         self._offer(np.zeros_like(self.family.grid.cells), self.family.grid.cells, self.whole, np.inf)
         while self.heap and -self.heap[0][0] > self._threshold():
             if self._out_of_budget():
-                self.stopped = True
+                self.ended = "budget"
                 return
             # While a block is taken apart its bound stands for it, so that an interrupt leaves a true bound behind.
             self.in_hand = -self.heap[0][0]
             self._take(session, heappop(self.heap)[-1], self.in_hand)
-            if self.stopped:
+            if self.ended != "complete":
                 return
             self.in_hand = -np.inf
             if self.progress is not None:
@@ -177,9 +181,9 @@ class _Search:
         if self.best is None:
             raise self._nothing()
         cell, box, program, outcome = self.best
-        bound = self.best_value if not self.stopped else self.bound()
+        bound = self.best_value if self.ended == "complete" else self.bound()
         seconds = perf_counter() - self.began
-        return SweepResult(cell, box, program, outcome, bound, not self.stopped, self.counts, seconds)
+        return SweepResult(cell, box, program, outcome, bound, self.ended, self.counts, seconds)
 
     def _threshold(self) -> float:
         return self.best_value + SLACK * self.scale if self.best is not None else -np.inf
@@ -244,7 +248,7 @@ class _Search:
         if outcome.termination is Termination.INFEASIBLE:
             self._count(infeasible=1)
         elif outcome.termination in (Termination.TIME_LIMIT, Termination.INTERRUPTED):
-            self.stopped = True
+            self.ended = "budget" if outcome.termination is Termination.TIME_LIMIT else "interrupt"
         elif outcome.x is None or outcome.objective is None or not outcome.is_optimal:
             raise EqsolveError(
                 f"the program of cell {number} ended with: {outcome.termination.value}",
@@ -261,10 +265,10 @@ class _Search:
     def _nothing(self) -> NoFeasibleCell:
         family = self.family
         game = family.game
-        if self.stopped:
+        if self.ended != "complete":
             solved = f"{self.counts.blocks} blocks tested, {self.counts.programs} programs solved"
             return NoFeasibleCell(
-                f"the budget ended before a feasible cell was found ({solved})", "Give more of it, or a coarser grid."
+                f"the {self.ended} came before a feasible cell was found ({solved})", "Give more of it, or a coarser grid."
             )
         least = 2 * family.grid.b * float(game.gamma.max())
         remedy = f"A tolerance of 2 b gamma = {least:.4g} (preset 'existence') always leaves a feasible cell."

@@ -24,6 +24,7 @@ from eqsolve.aggregative.rounding import round_nearest, sample_profile
 from eqsolve.aggregative.sweep import sweep
 from eqsolve.backends import Limits
 from eqsolve.errors import EqsolveError, FileTrouble, InvalidData, InvalidGame, UnknownName
+from eqsolve.files import json_text
 
 GAMES = {
     "congestion": congestion(300, 3),
@@ -128,7 +129,7 @@ def test_a_budget_is_never_called_convergence():
     assert not result.is_converged
     assert "budget" in result.status
     assert result.found.bound >= full.found.bound - 1e-9
-    with pytest.raises(NoFeasibleCell, match="budget ended before a feasible cell was found"):
+    with pytest.raises(NoFeasibleCell, match="budget came before a feasible cell was found"):
         AggregativeNash(cells=12).solve(GAMES["affine"], limits=Limits(seconds=0.0))
 
 
@@ -141,7 +142,7 @@ def test_an_interrupt_keeps_what_was_reached():
             raise KeyboardInterrupt
 
     result = sweep(family, progress=stop)
-    assert not result.completed
+    assert result.ended == "interrupt"
     assert result.outcome.objective <= best + 1e-9 <= result.bound + 2e-9
 
 
@@ -168,7 +169,7 @@ def test_save_writes_what_json_says(tmp_path):
     result = AggregativeNash(cells=10).solve(congestion(60, 3, types=5))
     result.save(tmp_path / "run")
     saved = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert saved == json.loads(json.dumps(result.to_json()))
+    assert saved == json.loads(json_text(result.to_json()))
     with np.load(tmp_path / "run" / "equilibrium.npz") as arrays:
         assert nash_gap(result.game, arrays["plays"]).upper == result.gap.upper
         assert arrays["actions"].tolist() == result.actions.tolist()
