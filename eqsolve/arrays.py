@@ -1,7 +1,9 @@
-"""Arrays at the door: converted, checked, and refused with the first offending index and its value."""
+"""Arrays and numbers at the door: converted, checked, and refused with name, first offending index and value."""
 
 from __future__ import annotations
 
+from math import isfinite
+from numbers import Integral, Real
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -51,12 +53,67 @@ def int_array(
 ) -> IntArray:
     """A read-only int64 array; values that are not whole numbers are refused."""
     floats = float_array(name, value, shape, error=error)
-    array = floats.astype(np.int64)
-    wrong = array != floats
+    wrong = (floats != np.floor(floats)) | (np.abs(floats) >= 2.0**63)
     if wrong.any():
         at = tuple(int(k) for k in np.argwhere(wrong)[0])
-        raise error(f"{name}{list(at) if at else ''} is {floats[at]}, not a whole number")
-    return frozen(array)
+        reason = "too large for a whole number of 64 bits" if abs(floats[at]) >= 2.0**63 else "not a whole number"
+        raise error(f"{name}{list(at) if at else ''} is {floats[at]}, {reason}")
+    return frozen(floats.astype(np.int64))
+
+
+def whole_number(name: str, value: Any, least: int, error: type[InvalidData] = InvalidData, *, most: int | None = None) -> int:
+    """One whole number of at least ``least`` (and at most ``most``): a Python or numpy integer, or a float without a fraction.
+
+    Raises
+    ------
+    error : a truth value, None, text, NaN, a fraction, or out of range; the message names the parameter and its value.
+    """
+    wanted = f"Give a whole number of at least {least:,}" + ("." if most is None else f" and at most {most:,}.")
+    number = _scalar(value)
+    whole = isinstance(number, Integral) or (isinstance(number, Real) and isfinite(number) and float(number).is_integer())
+    if isinstance(number, bool | np.bool_) or not whole:
+        raise error(f"{name} is {value!r}, not a whole number", wanted)
+    found = int(number)
+    if found < least or (most is not None and found > most):
+        raise error(f"{name} is {value}, {'less than ' + str(least) if found < least else 'more than ' + str(most)}", wanted)
+    return found
+
+
+def real_number(
+    name: str,
+    value: Any,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    error: type[InvalidData] = InvalidData,
+) -> float:
+    """One finite number of at least ``least``, larger than ``above`` and smaller than ``below``, where these are given.
+
+    Raises
+    ------
+    error : a truth value, None, text, NaN, infinite, or out of range; the message names the parameter and its value.
+    """
+    limits = ((least, "at least"), (above, "above"), (below, "below"))
+    wanted = " and ".join(f"{word} {limit:g}" for limit, word in limits if limit is not None)
+    remedy = f"Give a finite number{' ' + wanted if wanted else ''}."
+    number = _scalar(value)
+    if isinstance(number, bool | np.bool_) or not isinstance(number, Real):
+        raise error(f"{name} is {value!r}, not a number", remedy)
+    try:
+        found = float(number)
+    except OverflowError as cause:
+        raise error(f"{name} is too large for a float", remedy) from cause
+    if not isfinite(found):
+        raise error(f"{name} is {found}", remedy)
+    if (least is not None and found < least) or (above is not None and found <= above) or (below is not None and found >= below):
+        raise error(f"{name} is {found:g}, not {wanted}", remedy)
+    return found
+
+
+def _scalar(value: Any) -> Any:
+    """The number in an array without axes, as files hold them; anything else as it is."""
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
 
 def check_shape(name: str, array: npt.NDArray[Any], shape: tuple[int | None, ...], error: type[InvalidData] = InvalidData) -> None:

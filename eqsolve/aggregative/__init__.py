@@ -6,9 +6,10 @@ from eqsolve.aggregative.game import AggregativeGame
 from eqsolve.aggregative.generators import GENERATORS, congestion, ev_charging, market, random_affine
 from eqsolve.aggregative.grid import Grid
 from eqsolve.aggregative.nash import AggregativeNash
-from eqsolve.aggregative.payoffs import AffinePayoffs, CallablePayoffs, CurvePayoffs, Payoffs, PolynomialPayoffs, TabulatedPayoffs
+from eqsolve.aggregative.payoffs import AffinePayoffs, CallablePayoffs, Payoffs, PolynomialPayoffs
 from eqsolve.aggregative.programs import StageFamily, stage_program
 from eqsolve.aggregative.sweep import NoFeasibleCell, sweep
+from eqsolve.aggregative.tables import CurvePayoffs, TabulatedPayoffs
 from eqsolve.aggregative.tolerance import Tolerance
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log, sqrt
+from typing import Literal
 
 import numpy as np
 
@@ -10,7 +11,12 @@ from eqsolve.aggregative.game import AggregativeGame
 from eqsolve.aggregative.grid import Grid
 from eqsolve.aggregative.programs import Box
 from eqsolve.aggregative.tolerance import Tolerance, paper_zeta
+from eqsolve.arrays import real_number
 from eqsolve.certificates import Bound
+from eqsolve.errors import unknown
+
+ROUNDINGS = ("best", "nearest")
+"""The ways in which a vertex is rounded."""
 
 
 def sampling_error(game: AggregativeGame, beta: float = 0.05) -> float:
@@ -19,8 +25,12 @@ def sampling_error(game: AggregativeGame, beta: float = 0.05) -> float:
     .. math:: E = \delta \sqrt{n \ln(2d/\beta) / 2}
 
     Source: Hoeffding's inequality; the paper's :math:`O(\sqrt n \delta\, \mathrm{polylog})`.
+
+    Raises
+    ------
+    InvalidData : beta, a probability of failure, does not lie between 0 and 1.
     """
-    return game.delta * sqrt(game.n_players * log(2 * game.n_coordinates / beta) / 2)
+    return game.delta * sqrt(game.n_players * _log_failure(game, beta) / 2)
 
 
 def vertex_rounding(game: AggregativeGame, grid: Grid, box: Box, excess: int) -> Bound:
@@ -47,12 +57,24 @@ def vertex_rounding(game: AggregativeGame, grid: Grid, box: Box, excess: int) ->
     return Bound("vertex rounding", float(total[worst]), source, terms)
 
 
-def paper_bound(game: AggregativeGame, grid: Grid, box: Box, tolerance: Tolerance, beta: float = 0.05) -> Bound:
+def paper_bound(
+    game: AggregativeGame, grid: Grid, box: Box, tolerance: Tolerance, beta: float = 0.05, *, sampled: bool = False
+) -> Bound:
     r"""Theorem C.1 (Cummings et al. 2015, Appendix D), with probability 1 - beta over the sampling.
 
     .. math:: (\zeta + 4 \alpha + 2 \delta + 2 E) \gamma, \qquad \zeta = \delta \sqrt{8 n \ln(2mn)}
 
     alpha is the half-width b of a cell, gamma one Lipschitz constant for all players on the whole range, E Hoeffding's.
+
+    Parameters
+    ----------
+    sampled : whether the profile was sampled, as the theorem has it. The nearest rounding of a vertex lies within d delta / 2
+        of it, with certainty, and the best one has no larger gap; the bound holds for both where that is at most E,
+        :math:`2 n \ln(2d/\beta) \ge d^2`.
+
+    Raises
+    ------
+    InvalidData : beta does not lie between 0 and 1.
     """
     gamma = float(game.gamma.max())
     zeta, E = paper_zeta(game), sampling_error(game, beta)
@@ -60,6 +82,10 @@ def paper_bound(game: AggregativeGame, grid: Grid, box: Box, tolerance: Toleranc
     allowed = gamma * (zeta + 2 * grid.b + game.delta)
     if float(box.eta.max()) > allowed * (1 + 1e-9):
         failed = (f"the tolerance {tolerance.name} exceeds the paper's, {allowed:.4g}",)
+        return Bound(name, None, "Theorem C.1", failed=failed)
+    d = game.n_coordinates
+    if not sampled and 2 * game.n_players * _log_failure(game, beta) < d**2:
+        failed = (f"rounding a vertex may move by d delta / 2 = {d * game.delta / 2:.4g}, more than the sampling error {E:.4g}",)
         return Bound(name, None, "Theorem C.1", failed=failed)
     terms = {
         "zeta gamma": zeta * gamma,
@@ -79,7 +105,21 @@ def pure_existence(game: AggregativeGame) -> Bound:
     return Bound("existence of a pure equilibrium", value, "vertex rounding at b = 0")
 
 
-def rounding_welfare_loss(game: AggregativeGame) -> float:
-    r"""How far rounding a vertex can move the welfare: :math:`(d / 2) \max_i (\max_j w_{ij} - \min_j w_{ij})`."""
+def rounding_welfare_loss(game: AggregativeGame, rounding: Literal["nearest", "best"] = "best") -> float:
+    r"""How far rounding a vertex can move the welfare: :math:`c\, d \max_i (\max_j w_{ij} - \min_j w_{ij})`.
+
+    c is 1/2 for the nearest rounding; 1 for the best, which may take the other side.
+
+    Raises
+    ------
+    UnknownName : no such rounding.
+    """
+    if rounding not in ROUNDINGS:
+        raise unknown("rounding", rounding, ROUNDINGS)
     span = game.reduce(np.maximum, game.weights) - game.reduce(np.minimum, game.weights)
-    return game.n_coordinates / 2 * float(span.max())
+    return game.n_coordinates * (0.5 if rounding == "nearest" else 1.0) * float(span.max())
+
+
+def _log_failure(game: AggregativeGame, beta: float) -> float:
+    """ln(2d / beta)."""
+    return log(2 * game.n_coordinates) - log(real_number("beta", beta, above=0.0, below=1.0))

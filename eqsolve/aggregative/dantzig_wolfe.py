@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,8 @@ MAX_COLUMNS = 2000
 
 def solve_dantzig_wolfe(task: Task) -> StructureAnswer:
     """First the least violation of the coupling rows, then the objective; both by columns that are pure profiles."""
+    unit = np.maximum(np.abs(task.g).max(axis=0), 1e-300)
+    given, task = task, replace(task, g=task.g / unit, low=task.low / unit, high=task.high / unit)
     profiles = _Profiles(task)
     first = profiles.add(task.best(np.where(task.allowed, task.w, -np.inf))[0])
     master = Master(task.low, task.high, *first)
@@ -30,12 +33,12 @@ def solve_dantzig_wolfe(task: Task) -> StructureAnswer:
         if not _generate(profiles, master, feasibility):
             return StructureAnswer("iteration_limit", iterations=master.pivots)
         if not master.is_feasible:
-            return StructureAnswer("infeasible", ray=task.farkas(-master.price), iterations=master.pivots)
+            return StructureAnswer("infeasible", ray=given.farkas(-master.price / unit), iterations=master.pivots)
     q = np.zeros(len(task.w))
     for k, weight in master.mix():
         q += weight * task.point(profiles.choices[k])
     vertex = purified(task.offsets, task.need, task.g, task.low, task.high, task.w, q)
-    return StructureAnswer("optimal", vertex, task.duals(master.price), iterations=master.pivots, is_vertex=True)
+    return StructureAnswer("optimal", vertex, given.duals(master.price / unit), iterations=master.pivots, is_vertex=True)
 
 
 class _Profiles:

@@ -13,9 +13,9 @@ import numpy as np
 from eqsolve.aggregative.game import AggregativeGame, describe
 from eqsolve.aggregative.programs import StageFamily
 from eqsolve.aggregative.sweep import SweepResult
-from eqsolve.arrays import FloatArray, IntArray
+from eqsolve.arrays import FloatArray, IntArray, whole_number
 from eqsolve.certificates import Bound, GapCertificate, ProgramCertificate
-from eqsolve.errors import FileTrouble
+from eqsolve.errors import FileTrouble, InvalidData
 from eqsolve.files import json_text, replacing, write_text
 from eqsolve.programs import Program
 from eqsolve.version import __version__
@@ -32,12 +32,14 @@ class Equilibrium:
 
     Parameters
     ----------
-    game : with equal players merged into types. plays : (N,) players per column.
+    given : the game as it was given. game : the same with equal players merged into types.
+    plays : (N,) players per column of ``game``; ``given.plays(actions)`` makes them for the game as given.
     gap : the exact Nash gap. bounds : what the theorems promise, beside it.
     found : the best cell and its stage program. certificate : of that program's answer.
     family : all stage programs, for inspection. seconds : by phase.
     """
 
+    given: AggregativeGame
     game: AggregativeGame
     algorithm: AggregativeNash
     plays: IntArray
@@ -52,7 +54,7 @@ class Equilibrium:
 
     @property
     def actions(self) -> IntArray:
-        """(n,) one action per player."""
+        """(n,) one action per player, in the order of the game as given."""
         return self.game.profile(self.plays)
 
     @property
@@ -80,9 +82,16 @@ class Equilibrium:
         if not self.certificate.holds(PROGRAM_TOLERANCE):
             return "the certificate of the stage program does not hold"
         proved = [bound for bound in self.bounds if bound.name == "vertex rounding" and bound.value is not None]
-        if any(self.gap.upper > (bound.value or 0.0) + 1e-9 for bound in proved):
+        if any(self.gap.upper > (bound.value or 0.0) + self._rounding for bound in proved):
             return "the exact gap exceeds its bound: a Lipschitz constant is too small"
         return "converged"
+
+    @property
+    def _rounding(self) -> float:
+        """What rounding can make of a payoff difference: of the payoffs themselves, and of sums over players."""
+        game = self.game
+        payoffs = np.abs(game.payoff.batch(self.aggregator[None, :])).max()
+        return float(1e-12 * payoffs + 1e-13 * game.gamma.max() * game.magnitude.max())
 
     @property
     def is_converged(self) -> bool:
@@ -95,8 +104,18 @@ class Equilibrium:
         return f"{self.found.outcome.backend} {self.found.outcome.version}"
 
     def program(self, cell: int | None = None) -> Program:
-        """The stage program of a cell; of the best one by default."""
-        return self.found.program if cell is None else self.family[cell]
+        """The stage program of a cell, 0 to ``family.size - 1``; of the best one by default.
+
+        Raises
+        ------
+        InvalidData : there is no such cell.
+        """
+        if cell is None:
+            return self.found.program
+        number = whole_number("cell", cell, 0)
+        if number >= self.family.size:
+            raise InvalidData(f"there is no cell {number} in a grid of {self.family.size:,} cells")
+        return self.family[number]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: what ``eqsolve solve --json`` prints."""
@@ -108,7 +127,7 @@ class Equilibrium:
             "gap": self.gap.to_json(),
             "bounds": [bound.to_json() for bound in self.bounds],
             "iterations": self.found.counts.programs,
-            "search": {**asdict(self.found.counts), "cells_of_grid": len(self.family), "cell": self.found.cell},
+            "search": {**asdict(self.found.counts), "cells_of_grid": self.family.size, "cell": self.found.cell},
             "aggregator": self.aggregator.tolist(),
             "seconds": dict(self.seconds),
             "model": self.game.name,
@@ -141,14 +160,13 @@ class Equilibrium:
         return target
 
     def _write_actions(self, rows: Any) -> None:
-        game = self.game
-        kind = game.type_of_player if game.type_of_player is not None else np.repeat(np.arange(game.n_types), game.players)
-        columns = game.offsets[kind] + self.actions
+        game, actions = self.given, self.actions
+        kind = game.player_types
+        labels = [game.action_label(c) for c in range(game.n_columns)]
+        types = game.types or range(game.n_types)
         rows.writerow(("player", "type", "action"))
-        names = [game.action_label(c) for c in range(game.n_columns)]
-        rows.writerows(
-            (i, game.types[t] if game.types else t, names[c]) for i, (t, c) in enumerate(zip(kind, columns, strict=True))
-        )
+        columns = (game.offsets[kind] + actions).tolist()
+        rows.writerows((i, types[t], labels[c]) for i, (t, c) in enumerate(zip(kind.tolist(), columns, strict=True)))
 
     def __str__(self) -> str:
         counts, seconds = self.found.counts, self.seconds
@@ -167,7 +185,7 @@ class Equilibrium:
             (_field("welfare", f"{self.welfare:,.6g}", f"at most {self.found.bound:,.6g} over {set_of}"), ""),
             (_field("aggregator", ", ".join(f"{one:.4g}" for one in self.aggregator), ""), ""),
             (
-                _field("programs", f"{counts.programs} solved", f"of {len(self.family):,} cells; {counts.blocks:,} blocks tested"),
+                _field("programs", f"{counts.programs} solved", f"of {self.family.size:,} cells; {counts.blocks:,} blocks tested"),
                 f"{sum(seconds.values()):.2f} s  ({', '.join(f'{phase} {s:.2f}' for phase, s in seconds.items())})",
             ),
             (f"  {self.status}", ""),

@@ -10,9 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from eqsolve.aggregative.payoffs import Payoffs
-from eqsolve.arrays import FloatArray, IntArray, float_array, frozen, int_array
+from eqsolve.arrays import FloatArray, IntArray, float_array, frozen, int_array, whole_number
 from eqsolve.errors import InvalidGame
 
+MOST_PLAYERS = 2**53
+"""Players that floating-point sums can count one by one."""
+SAMPLED_AT_ONCE = 2_000_000
+"""Payoffs that ``check_lipschitz`` evaluates at once."""
 FOLD = 16
 """Largest number of actions for which a reduction over the actions is done action by action."""
 
@@ -38,10 +42,19 @@ class AggregativeGame:
     name : one line.
     coordinates, types : names of the d coordinates and the T types; numbers when left out.
     actions : names of the N columns' actions; numbers when left out.
+    type_of_player : (n,) the type of each player, where players of a type are not consecutive; ``merged`` sets it.
+
+    Attributes
+    ----------
+    offsets : (T+1,) first column of each type, and N. owner : (N,) type of each column.
+    lower, upper : (d,) the attainable range. magnitude : (d,) sum over players of their largest |g|, for rounding.
+    delta : the influence of one player, the largest range of a type's contributions over all coordinates.
+    gamma_columns, gamma : (N,) and (T,) Lipschitz constants on the attainable range, in the sup norm.
 
     Raises
     ------
-    InvalidGame : wrong shapes, NaN, an empty action set, a table that does not cover the attainable aggregators.
+    InvalidGame : wrong shapes, NaN, an empty action set, a table that does not cover the attainable aggregators, numbers so
+        large that sums over players overflow.
 
     Notes
     -----
@@ -63,6 +76,7 @@ class AggregativeGame:
     owner: IntArray = field(init=False)
     lower: FloatArray = field(init=False)
     upper: FloatArray = field(init=False)
+    magnitude: FloatArray = field(init=False)
     delta: float = field(init=False)
     gamma_columns: FloatArray = field(init=False)
     gamma: FloatArray = field(init=False)
@@ -82,7 +96,7 @@ class AggregativeGame:
 
     @property
     def n_types(self) -> int:
-        """T."""
+        """Number of types T."""
         return len(self.n_actions)
 
     @property
@@ -97,7 +111,7 @@ class AggregativeGame:
 
     @property
     def n_coordinates(self) -> int:
-        """D."""
+        """Number of coordinates d."""
         return int(self.contribution.shape[1])
 
     @property
@@ -105,6 +119,13 @@ class AggregativeGame:
         """(T,) the number of players of each type."""
         assert self.count is not None
         return self.count
+
+    @property
+    def player_types(self) -> IntArray:
+        """(n,) the type of each player."""
+        if self.type_of_player is not None:
+            return self.type_of_player
+        return np.repeat(np.arange(self.n_types), self.players)
 
     @property
     def weights(self) -> FloatArray:
@@ -117,12 +138,12 @@ class AggregativeGame:
         return reduce_groups(ufunc, values, self.n_actions, self.offsets)
 
     def aggregator(self, plays: npt.ArrayLike) -> FloatArray:
-        """X (d,) of a profile given as players per column (N,), whole or fractional."""
-        return np.asarray(np.asarray(plays, dtype=np.float64) @ self.contribution)
+        """x (d,) of a profile given as players per column (N,), whole or fractional."""
+        return np.asarray(float_array("plays", plays, (self.n_columns,), error=InvalidGame) @ self.contribution)
 
     def social_welfare(self, plays: npt.ArrayLike) -> float:
         """Sum of the welfare weights of a profile given as players per column (N,)."""
-        return float(np.asarray(plays, dtype=np.float64) @ self.weights)
+        return float(float_array("plays", plays, (self.n_columns,), error=InvalidGame) @ self.weights)
 
     def plays(self, actions: npt.ArrayLike) -> IntArray:
         """Players per column (N,) of a pure profile given as one action per player (n,).
@@ -132,7 +153,7 @@ class AggregativeGame:
         InvalidGame : a player's action does not exist.
         """
         chosen = int_array("actions", actions, (self.n_players,), error=InvalidGame)
-        kind = self.type_of_player if self.type_of_player is not None else np.repeat(np.arange(self.n_types), self.players)
+        kind = self.player_types
         bad = (chosen < 0) | (chosen >= self.n_actions[kind])
         if bad.any():
             i = int(np.argmax(bad))
@@ -171,20 +192,14 @@ class AggregativeGame:
         """The same game with equal types made one; itself where there are none.
 
         Two types are equal when their actions, contributions, payoffs, welfare weights and action names are equal to the
-        last bit. Payoffs given as a function cannot be compared and are never merged.
+        last bit. Payoffs given as a function cannot be compared and are never merged. A type made of several names is
+        called by the first of them and the number of the others.
         """
-        signature = self.payoff.signature()
-        if signature is None or self.n_types < 2:
-            return self
-        features = np.column_stack((self.contribution, self.weights, signature))
-        keys = [(features[a:b].tobytes(), self.actions[a:b]) for a, b in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
-        first: dict[object, int] = {}
-        group = np.array([first.setdefault(key, len(first)) for key in keys])
-        if len(first) == self.n_types:
+        group = self._equal_types()
+        if group is None:
             return self
         keep = np.unique(group, return_index=True)[1]
         columns = np.concatenate([np.arange(self.offsets[t], self.offsets[t + 1]) for t in keep])
-        before = self.type_of_player if self.type_of_player is not None else np.repeat(np.arange(self.n_types), self.players)
         return AggregativeGame(
             n_actions=self.n_actions[keep],
             contribution=self.contribution[columns],
@@ -193,10 +208,27 @@ class AggregativeGame:
             count=np.bincount(group, weights=self.players).astype(np.int64),
             name=self.name,
             coordinates=self.coordinates,
-            types=tuple(self.types[t] for t in keep) if self.types else (),
+            types=_joint_names(self.types, group, len(keep)) if self.types else (),
             actions=tuple(self.actions[c] for c in columns) if self.actions else (),
-            type_of_player=group[before],
+            type_of_player=group[self.player_types],
         )
+
+    def _equal_types(self) -> IntArray | None:
+        """(T,) the group of each type, in order of first appearance; None where no two types are equal or none can be compared."""
+        signature = self.payoff.signature()
+        if signature is None or self.n_types < 2:
+            return None
+        names = np.unique(self.actions, return_inverse=True)[1] if self.actions else np.zeros(self.n_columns)
+        features = np.column_stack((self.contribution, self.weights, signature, names))
+        first = np.empty(self.n_types, dtype=np.int64)
+        for m in np.unique(self.n_actions):
+            types = np.flatnonzero(self.n_actions == m)
+            table = np.ascontiguousarray(features[self.offsets[types][:, None] + np.arange(m)].reshape(len(types), -1))
+            rows = table.view(np.dtype((np.void, table.dtype.itemsize * table.shape[1]))).ravel()
+            _, index, inverse = np.unique(rows, return_index=True, return_inverse=True)
+            first[types] = types[index[inverse]]
+        keep, group = np.unique(first, return_inverse=True)
+        return None if len(keep) == self.n_types else group
 
     def check_lipschitz(self, samples: int = 200, seed: int = 0) -> float:
         """Try to refute the Lipschitz constants on random pairs of attainable aggregators.
@@ -209,14 +241,19 @@ class AggregativeGame:
         ------
         InvalidGame : a payoff is not finite, or changes faster than its constant; the message names column and points.
         """
-        rng = np.random.default_rng(seed)
+        samples = whole_number("samples", samples, 1)
+        rng = np.random.default_rng(whole_number("seed", seed, 0))
         span = self.upper - self.lower
         x = self.lower + span * rng.random((samples, self.n_coordinates))
         step = span * rng.uniform(-1, 1, x.shape) * 10.0 ** rng.uniform(-4, 0, (samples, 1))
         near = np.clip(x + step, self.lower, self.upper)
+        at_once = max(1, SAMPLED_AT_ONCE // self.n_columns)
+        return max(self._steepest(x[k : k + at_once], near[k : k + at_once]) for k in range(0, samples, at_once))
+
+    def _steepest(self, x: FloatArray, near: FloatArray) -> float:
+        """The largest ratio of a payoff difference to the allowed one over pairs of points; refuses one above 1."""
         here, there = self.payoff.batch(x), self.payoff.batch(near)
-        distance = np.abs(near - x).max(axis=1)
-        allowed = self.gamma_columns * distance[:, None]
+        allowed = self.gamma_columns * np.abs(near - x).max(axis=1)[:, None]
         rounding = 1e-12 * (1.0 + np.abs(here) + np.abs(there))
         excess = np.abs(here - there) - rounding
         worst = np.unravel_index(int(np.argmax(excess - allowed)), excess.shape)
@@ -268,6 +305,8 @@ def _settle(game: AggregativeGame) -> None:
     columns = int(n_actions.sum())
     g = float_array("contribution", game.contribution, (columns, None), error=InvalidGame)
     d = g.shape[1]
+    if not isinstance(game.payoff, Payoffs):
+        raise InvalidGame(f"payoff is {game.payoff!r}, not a family of payoffs", "Use AffinePayoffs, CallablePayoffs ...")
     if d < 1:
         raise InvalidGame("contribution has no coordinates; an aggregative game needs at least one")
     if (game.payoff.n_columns, game.payoff.n_coordinates) != (columns, d):
@@ -276,13 +315,12 @@ def _settle(game: AggregativeGame) -> None:
     count = int_array("count", 1 if game.count is None else game.count, (types,), error=InvalidGame)
     if count.min() < 1:
         raise InvalidGame(f"count[{int(np.argmin(count))}] is {count.min()}; a type has at least one player")
-    for name, labels, length in (
-        ("coordinates", game.coordinates, d),
-        ("types", game.types, types),
-        ("actions", game.actions, columns),
-    ):
-        if labels and len(labels) != length:
-            raise InvalidGame(f"{len(labels)} names of {name}, expected {length}")
+    if float(count.sum(dtype=np.float64)) > MOST_PLAYERS:
+        raise InvalidGame(f"count adds up to {count.sum(dtype=np.float64):g} players; at most 2^53 can be counted exactly")
+    for name, length in (("coordinates", d), ("types", types), ("actions", columns)):
+        put(name, _names(name, getattr(game, name), length))
+    if game.type_of_player is not None:
+        put("type_of_player", _checked_players(game.type_of_player, count))
     put("n_actions", n_actions)
     put("contribution", g)
     put("count", count)
@@ -290,14 +328,56 @@ def _settle(game: AggregativeGame) -> None:
     put("offsets", frozen(np.concatenate(([0], np.cumsum(n_actions)))))
     put("owner", frozen(np.repeat(np.arange(types), n_actions)))
     least, most = game.reduce(np.minimum, g.T), game.reduce(np.maximum, g.T)
-    put("lower", frozen(least @ count))
-    put("upper", frozen(most @ count))
-    put("delta", float((most - least).max()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        put("lower", frozen(least @ count))
+        put("upper", frozen(most @ count))
+    with np.errstate(over="ignore", invalid="ignore"):
+        put("delta", float((most - least).max()))
+        put("magnitude", frozen(np.maximum(np.abs(least), np.abs(most)) @ count))
+        total = np.abs(game.weights) @ count[game.owner]
+    _check_finite("the aggregator", np.concatenate((game.magnitude, [game.delta])))
+    _check_finite("the total welfare", np.atleast_1d(total))
     trouble = game.payoff.covers(game.lower, game.upper)
     if trouble:
-        raise InvalidGame(trouble, "Tabulate the payoffs over the whole attainable range.")
+        raise InvalidGame(trouble, "Tabulate over the whole attainable range, or scale the numbers down.")
     put("gamma_columns", frozen(game.payoff.lipschitz(game.lower, game.upper)))
     put("gamma", frozen(game.reduce(np.maximum, game.gamma_columns)))
+    _check_finite("a Lipschitz constant on the attainable range", game.gamma_columns)
+
+
+def _check_finite(what: str, values: FloatArray) -> None:
+    if not np.isfinite(values).all():
+        raise InvalidGame(f"{what} overflows", "Scale the numbers of the game; they are too large to be added up.")
+
+
+def _names(kind: str, given: Any, length: int) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise InvalidGame(f"{kind} is one text, {given!r}", f"Give {length} names.")
+    names = tuple(str(one) for one in given or ())
+    if names and len(names) != length:
+        raise InvalidGame(f"{len(names)} names of {kind}, expected {length}")
+    return names
+
+
+def _checked_players(given: Any, count: IntArray) -> IntArray:
+    kind = int_array("type_of_player", given, (int(count.sum()),), error=InvalidGame)
+    outside = (kind < 0) | (kind >= len(count))
+    if outside.any():
+        i = int(np.argmax(outside))
+        raise InvalidGame(f"type_of_player[{i}] is {kind[i]}; there are {len(count)} types")
+    have = np.bincount(kind, minlength=len(count))
+    if (have != count).any():
+        t = int(np.argmax(have != count))
+        raise InvalidGame(f"type_of_player names type {t} for {have[t]} players; count says {count[t]}")
+    return kind
+
+
+def _joint_names(names: tuple[str, ...], group: IntArray, groups: int) -> tuple[str, ...]:
+    """One name for each group of types: their common one, or the first and how many others there are."""
+    members: list[dict[str, None]] = [{} for _ in range(groups)]
+    for t, name in zip(group.tolist(), names, strict=True):
+        members[t].setdefault(name)
+    return tuple(next(iter(one)) + (f" and {len(one) - 1} others" if len(one) > 1 else "") for one in members)
 
 
 def reduce_groups(ufunc: np.ufunc, values: npt.NDArray[Any], width: IntArray, offsets: IntArray) -> npt.NDArray[Any]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from eqsolve.aggregative.game import AggregativeGame, labels_of, repeat_labels
-from eqsolve.aggregative.payoffs import AffinePayoffs, CurvePayoffs, PolynomialPayoffs
+from eqsolve.aggregative.payoffs import AffinePayoffs, PolynomialPayoffs
+from eqsolve.aggregative.tables import CurvePayoffs
+from eqsolve.arrays import IntArray, real_number, whole_number
 from eqsolve.errors import InvalidGame
+
+LARGEST = 2**53
+"""Sizes up to which every whole number is a float."""
 
 
 def congestion(players: int = 1000, roads: int = 3, types: int | None = None, seed: int = 0, power: int = 4) -> AggregativeGame:
@@ -18,14 +25,17 @@ def congestion(players: int = 1000, roads: int = 3, types: int | None = None, se
 
     Parameters
     ----------
-    players, roads : n and d = number of actions, each at least 1 (roads at least 2).
-    types : number of kinds of drivers; None makes every driver different.
-    power : the exponent p, 4 in the standard function.
+    players, roads : n at least 1, and d = number of actions at least 2.
+    types : number of kinds of drivers, from 1 to ``players``; None makes every driver different.
+    power : the exponent p >= 1, 4 in the standard function.
+    seed : a whole number >= 0.
+
+    Raises
+    ------
+    InvalidGame : a parameter is not a whole number or out of range; the message names it and its value.
     """
-    rng = _rng(seed, players=players, roads=roads - 1, power=power)
-    kinds = players if types is None else types
-    if not 1 <= kinds <= players:
-        raise InvalidGame(f"types is {kinds}; it lies between 1 and the {players} players")
+    players, roads, power = _size("players", players), _size("roads", roads, 2), _size("power", power)
+    kinds, rng = _kinds(types, players), _generator(seed)
     free_flow = rng.uniform(1.0, 2.0, roads)
     capacity = rng.uniform(0.5, 1.0, roads) / roads
     emission = rng.uniform(0.2, 1.0, roads)
@@ -35,8 +45,12 @@ def congestion(players: int = 1000, roads: int = 3, types: int | None = None, se
     powers = power * np.vstack((np.zeros((1, roads), dtype=np.int64), np.eye(roads, dtype=np.int64)))
     coefficient = np.zeros((kinds, roads, roads + 1))
     coefficient[:, :, 0] = taste - value_of_time[:, None] * free_flow
+    with np.errstate(over="ignore", divide="ignore"):
+        steepness = -0.15 * value_of_time[:, None] * free_flow / capacity**power
+    if not np.isfinite(steepness).all():
+        raise InvalidGame(f"power is {power}: travel times exceed the largest float", "Give a smaller power; 4 is the standard.")
     k = np.arange(roads)
-    coefficient[:, k, k + 1] = -0.15 * value_of_time[:, None] * free_flow / capacity**power
+    coefficient[:, k, k + 1] = steepness
     return AggregativeGame(
         n_actions=np.full(kinds, roads),
         contribution=np.tile(np.eye(roads) / players, (kinds, 1)),
@@ -51,7 +65,7 @@ def congestion(players: int = 1000, roads: int = 3, types: int | None = None, se
 
 def random_affine(
     players: int = 100,
-    actions: int | tuple[int, int] = 3,
+    actions: int | Sequence[int] = 3,
     dimension: int = 1,
     gamma: float = 0.5,
     types: int | None = None,
@@ -59,11 +73,22 @@ def random_affine(
 ) -> AggregativeGame:
     """Contributions and welfare weights uniform on [0, 1] (scaled by 1/n), payoffs affine with Lipschitz constants up to gamma.
 
-    ``actions`` is one number, or (least, most) for ragged action sets.
+    Parameters
+    ----------
+    players, dimension : n and d, each at least 1.
+    actions : one number, or (least, most) for ragged action sets; at least 1.
+    gamma : in payoff units per unit of the aggregator, 0 or more.
+    types : number of kinds of players, from 1 to ``players``; None makes every player different.
+    seed : a whole number >= 0.
+
+    Raises
+    ------
+    InvalidGame : a parameter is not such a number or out of range; the message names it and its value.
     """
-    least, most = (actions, actions) if isinstance(actions, int) else actions
-    rng = _rng(seed, players=players, actions=least, dimension=dimension)
-    kinds = players if types is None else types
+    players, dimension = _size("players", players), _size("dimension", dimension)
+    least, most = _least_and_most(actions)
+    gamma = real_number("gamma", gamma, least=0.0, error=InvalidGame)
+    kinds, rng = _kinds(types, players), _generator(seed)
     n_actions = rng.integers(least, most + 1, kinds)
     columns = int(n_actions.sum())
     slope = rng.uniform(-1.0, 1.0, (columns, dimension))
@@ -84,9 +109,19 @@ def market(players: int = 500, quantities: int = 5, types: int | None = None, se
     The aggregator x is the mean quantity (d = 1), the price is :math:`P(x) = 2 - x`, and a firm of unit cost c and capacity
     q_max that sells q receives :math:`q\,(P(x) - c) - q^2/4`. The weight is the quantity sold. Firms without the capacity for
     the largest quantities have fewer actions, so that action sets are ragged.
+
+    Parameters
+    ----------
+    players, quantities : n at least 1, and the number of quantities from 0 to 1, at least 2.
+    types : number of kinds of firms, from 1 to ``players``; None makes every firm different.
+    seed : a whole number >= 0.
+
+    Raises
+    ------
+    InvalidGame : a parameter is not a whole number or out of range; the message names it and its value.
     """
-    rng = _rng(seed, players=players, quantities=quantities - 1)
-    kinds = players if types is None else types
+    players, quantities = _size("players", players), _size("quantities", quantities, 2)
+    kinds, rng = _kinds(types, players), _generator(seed)
     levels = np.linspace(0.0, 1.0, quantities)
     n_actions = rng.integers(2, quantities + 1, kinds)
     cost = np.round(rng.uniform(0.2, 1.4, kinds), 3)
@@ -110,9 +145,19 @@ def ev_charging(vehicles: int = 1000, hours: int = 3, types: int | None = None, 
     The price of an hour is piecewise linear in its load (cheap up to the base capacity, steep above it). A vehicle that needs
     e units receives :math:`-e\, \text{price}_k(x_k) - \text{inconvenience}_k`, may charge only within its window of
     consecutive hours (ragged action sets), and the weight of an hour is its share of renewable energy times e.
+
+    Parameters
+    ----------
+    vehicles, hours : n at least 1, and d = number of hours at least 2.
+    types : number of kinds of vehicles, from 1 to ``vehicles``; None makes every vehicle different.
+    seed : a whole number >= 0.
+
+    Raises
+    ------
+    InvalidGame : a parameter is not a whole number or out of range; the message names it and its value.
     """
-    rng = _rng(seed, vehicles=vehicles, hours=hours - 1)
-    kinds = vehicles if types is None else types
+    vehicles, hours = _size("vehicles", vehicles), _size("hours", hours, 2)
+    kinds, rng = _kinds(types, vehicles, "vehicles"), _generator(seed)
     energy = np.round(rng.uniform(0.3, 1.0, kinds), 3)
     width = rng.integers(1, hours + 1, kinds)
     start = rng.integers(0, hours - width + 1)
@@ -140,15 +185,36 @@ GENERATORS = {"congestion": congestion, "random_affine": random_affine, "market"
 """The generators by the names that model files use."""
 
 
-def _rng(seed: int, **at_least_one: int) -> np.random.Generator:
-    for name, value in at_least_one.items():
-        if value < 1:
-            raise InvalidGame(f"the generator got too small a number of {name} ({value} after its minimum is taken off)")
-    return np.random.default_rng(seed)
+def _size(name: str, value: object, least: int = 1) -> int:
+    return whole_number(name, value, least, InvalidGame, most=LARGEST)
 
 
-def _spread_players(players: int, kinds: int) -> np.ndarray:
+def _kinds(types: object, players: int, who: str = "players") -> int:
+    """Number of types: all different for None, and never more than there are players."""
+    if types is None:
+        return players
+    kinds = whole_number("types", types, 1, InvalidGame)
+    if kinds > players:
+        raise InvalidGame(f"types is {kinds}, more than the {players} {who}", f"Give at most as many types as {who}.")
+    return kinds
+
+
+def _generator(seed: object) -> np.random.Generator:
+    return np.random.default_rng(whole_number("seed", seed, 0, InvalidGame))
+
+
+def _least_and_most(actions: object) -> tuple[int, int]:
+    if not isinstance(actions, tuple | list) and not (isinstance(actions, np.ndarray) and actions.ndim):
+        both = _size("actions", actions)
+        return both, both
+    if len(actions) != 2:
+        raise InvalidGame(f"actions has {len(actions)} entries", "Give one number, or (least, most).")
+    least, most = (_size(f"actions[{k}]", one) for k, one in enumerate(actions))
+    if least > most:
+        raise InvalidGame(f"actions is ({least}, {most}): the least is above the most", "Give (least, most).")
+    return least, most
+
+
+def _spread_players(players: int, kinds: int) -> IntArray:
     """Players per type, as even as they can be."""
-    if not 1 <= kinds <= players:
-        raise InvalidGame(f"types is {kinds}; it lies between 1 and the {players} players")
     return np.full(kinds, players // kinds) + (np.arange(kinds) < players % kinds)

@@ -11,6 +11,9 @@ from eqsolve.aggregative.game import AggregativeGame
 from eqsolve.arrays import FloatArray, IntArray, float_array, int_array
 from eqsolve.errors import InvalidData
 
+MOST_CELLS = 2**50
+"""Cells along one coordinate that floating-point numbers can tell apart."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
@@ -26,6 +29,14 @@ class Grid:
     upper: FloatArray
     cells: IntArray
 
+    def __post_init__(self) -> None:
+        cells = int_array("cells", self.cells, (len(self.lower),))
+        wrong = (cells < 1) | (cells > MOST_CELLS)
+        if wrong.any():
+            k = int(np.argmax(wrong))
+            raise InvalidData(f"cells[{k}] is {cells[k]}; a coordinate has 1 to 2^50 cells")
+        object.__setattr__(self, "cells", cells)
+
     @staticmethod
     def over(game: AggregativeGame, cells: npt.ArrayLike | None = None, half_width: float | None = None) -> Grid:
         """The grid with the given number of cells per coordinate, or with half-widths of at most ``half_width``.
@@ -35,23 +46,24 @@ class Grid:
 
         Raises
         ------
-        InvalidData : both are given, a number of cells below 1, or a half-width that is not positive.
+        InvalidData : both are given, a number of cells below 1 or above 2^50, or a half-width that is not positive.
         """
         span = game.upper - game.lower
         if cells is not None and half_width is not None:
             raise InvalidData("both cells and half_width are given", "Give one; the other follows.")
         if cells is not None:
-            number = int_array("cells", cells, (game.n_coordinates,))
-            if number.min() < 1:
-                raise InvalidData(f"cells[{int(np.argmin(number))}] is {number.min()}; a coordinate has at least one cell")
+            number: FloatArray | IntArray = int_array("cells", cells, (game.n_coordinates,))
         else:
             b = game.delta / 2 if half_width is None else float(float_array("half_width", half_width, ()))
             if b <= 0 and (half_width is not None or span.max() > 0):
                 raise InvalidData(f"half_width is {b:g}; it must be positive")
-            number = (
-                np.ceil(span / (2 * b) * (1 - 1e-12)).astype(np.int64) if span.max() > 0 else np.ones(len(span), dtype=np.int64)
-            )
-        return Grid(game.lower, game.upper, np.where(span > 0, np.maximum(number, 1), 1))
+            number = np.maximum(np.ceil(span / (2 * b) * (1 - 1e-12)), 1.0) if span.max() > 0 else np.ones(len(span))
+            if number.max() > MOST_CELLS:
+                k = int(np.argmax(number))
+                raise InvalidData(
+                    f"half_width {b:g} cuts coordinate {k} into {number[k]:.3g} cells; at most 2^50 can be told apart"
+                )
+        return Grid(game.lower, game.upper, np.where((span > 0) | (number < 1), number, 1).astype(np.int64))
 
     @property
     def half_width(self) -> FloatArray:

@@ -72,7 +72,7 @@ class Master:
         return [(k, weight / total) for k, weight in used if weight > 0]
 
     def optimise(self, feasibility: bool) -> bool:
-        """Pivot until no column in hand improves the objective (or the violation); False when pivots run out.
+        """Pivot until no column in hand improves the objective (or the violation); False when pivots or precision run out.
 
         Sets ``price`` (d,) of the activities and ``convexity``, the dual of the convexity row.
         """
@@ -88,7 +88,10 @@ class Master:
             entering, sign = self._entering(y, feasibility, bland)
             if entering < 0:
                 return True
-            stuck = stuck + 1 if self._pivot(entering, sign, violation, bland) <= DEGENERATE_STEP else 0
+            step = self._pivot(entering, sign, violation, bland)
+            if not np.isfinite(step):
+                return False
+            stuck = stuck + 1 if step <= DEGENERATE_STEP else 0
             self.pivots += 1
         return False
 
@@ -110,7 +113,10 @@ class Master:
         return column, -1.0 if column < self.d and self.at_high[column] else 1.0
 
     def _pivot(self, entering: int, sign: float, violation: FloatArray, bland: bool) -> float:
-        """Move the entering column to the first bound that it or a basic column meets; returns the length of the step."""
+        """Move the entering column to the first bound that it or a basic column meets; returns the length of the step.
+
+        Within a box and with weights that add up to 1 no step is infinite; if rounding makes one, nothing is moved.
+        """
         change = -sign * (self.inverse @ self.A[:, entering])
         low, high = self._bounds(self.basis)
         # A basic activity outside its box stops at the face that it comes back to.
@@ -126,6 +132,8 @@ class Master:
         ties = np.flatnonzero(room <= room[leaving] + 1e-12)
         leaving = min(ties.tolist(), key=lambda k: self.basis[k]) if bland else int(ties[np.argmax(np.abs(change[ties]))])
         own = float(self.high[entering] - self.low[entering]) if entering < self.d else np.inf
+        if not np.isfinite(min(own, room[leaving])):
+            return np.inf
         if own <= room[leaving]:
             self.at_high[entering] = not self.at_high[entering]
             self._refresh()

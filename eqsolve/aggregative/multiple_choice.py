@@ -110,7 +110,7 @@ class Task:
 
     @property
     def n_coupling(self) -> int:
-        """D."""
+        """Number of coupling rows d."""
         return len(self.low)
 
     @property

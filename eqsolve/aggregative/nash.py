@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from eqsolve.aggregative.programs import StageFamily
 from eqsolve.aggregative.rounding import round_best, round_nearest, sample_profile, support_excess
 from eqsolve.aggregative.sweep import Progress, sweep
 from eqsolve.aggregative.tolerance import Tolerance
+from eqsolve.arrays import real_number, whole_number
 from eqsolve.backends import Limits
 from eqsolve.certificates import certify
 from eqsolve.errors import InvalidData
@@ -50,7 +51,13 @@ class AggregativeNash:
             raise InvalidData(f"variant is {self.variant!r}, not 'corrected' or 'paper'")
         if self.variant == "paper" and self.tolerance not in ("opt", "paper"):
             raise InvalidData(f"variant 'paper' has the tolerance 'paper', not {self.tolerance!r}")
+        if self.variant == "paper" and self.zeta:
+            raise InvalidData(f"zeta is {self.zeta:g} with variant 'paper'", "zeta belongs to tolerance 'opt'.")
         Tolerance.of(self.tolerance, self.zeta)
+        if self.half_width is not None:
+            object.__setattr__(self, "half_width", real_number("half_width", self.half_width))
+        if self.cells is not None:
+            object.__setattr__(self, "cells", _checked_cells(self.cells))
 
     def family(self, game: AggregativeGame) -> StageFamily:
         """The stage programs of a game, one per cell, for inspection."""
@@ -71,15 +78,18 @@ class AggregativeNash:
 
         Parameters
         ----------
-        backend : answers the stage programs; ``auto`` takes their own exact method.
+        backend : a name; it answers the stage programs. ``auto`` takes their own exact method.
         seed : of the sampling of ``variant="paper"``; nothing else is random.
         limits : of the search; what was reached is returned and says so. Ctrl-C does the same.
 
         Raises
         ------
+        InvalidData : not a game, a backend, a seed or limits.
         NoFeasibleCell : with a tolerance given as a number, when it is too small for every cell.
         InvalidGame : declared Lipschitz constants that samples refute.
         """
+        _check_call(game, backend, limits)
+        rng = np.random.default_rng(whole_number("seed", seed, 0))
         began = perf_counter()
         if not game.payoff.lipschitz_is_computed:
             game.check_lipschitz()
@@ -89,17 +99,21 @@ class AggregativeNash:
         found = sweep(family, backend, limits, progress, vertex=self.variant == "corrected")
         p = found.outcome.x
         assert p is not None
-        rng = np.random.default_rng(seed)
         if self.variant == "paper":
             plays = sample_profile(merged, p, rng)
         else:
-            plays = round_best(merged, p)[0] if self.rounding == "best" else round_nearest(merged, p)
+            plays = round_nearest(merged, p)
+            try:
+                plays = round_best(merged, p)[0] if self.rounding == "best" else plays
+            except KeyboardInterrupt:
+                found = replace(found, ended="interrupt")
         solved = perf_counter()
         gap = nash_gap(merged, plays)
         bounds = [vertex_rounding(merged, family.grid, found.box, support_excess(merged, p))] if self.variant == "corrected" else []
-        bounds.append(paper_bound(merged, family.grid, found.box, family.tolerance))
+        bounds.append(paper_bound(merged, family.grid, found.box, family.tolerance, sampled=self.variant == "paper"))
         certificate = certify(found.program, found.outcome)
         return Equilibrium(
+            given=game,
             game=merged,
             algorithm=self,
             plays=plays,
@@ -112,3 +126,18 @@ class AggregativeNash:
             seed=seed,
             seconds={"build": built - began, "solve": solved - built, "certify": perf_counter() - solved},
         )
+
+
+def _checked_cells(cells: Any) -> tuple[int, ...] | int:
+    if isinstance(cells, tuple | list | np.ndarray):
+        return tuple(whole_number(f"cells[{k}]", one, 1) for k, one in enumerate(cells))
+    return whole_number("cells", cells, 1)
+
+
+def _check_call(game: object, backend: object, limits: object) -> None:
+    if not isinstance(game, AggregativeGame):
+        raise InvalidData(f"game is {game!r}, not an AggregativeGame")
+    if not isinstance(backend, str):
+        raise InvalidData(f"backend is {backend!r}, not a name", "For example: 'auto', 'highs', 'cvxpy:CLARABEL'.")
+    if limits is not None and not isinstance(limits, Limits):
+        raise InvalidData(f"limits is {limits!r}, not Limits", "For example: Limits(seconds=10).")

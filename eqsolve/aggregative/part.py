@@ -26,7 +26,7 @@ class Part:
     Parameters
     ----------
     game : the whole game. columns : (N',) the columns of the types that are left.
-    n_actions, offsets, owner, players, payoff : of these types alone.
+    n_actions, offsets, owner, players, gamma, payoff : of these types alone; gamma (T',) on the whole range.
     rows : (R, N') amounts per player to add up, and ``settled`` (R,) their sums over the types that are decided.
     """
 
@@ -36,6 +36,7 @@ class Part:
     offsets: IntArray
     owner: IntArray
     players: FloatArray
+    gamma: FloatArray
     payoff: Payoffs
     rows: FloatArray
     settled: FloatArray
@@ -51,6 +52,7 @@ class Part:
             offsets=game.offsets,
             owner=game.owner,
             players=game.players.astype(np.float64),
+            gamma=game.gamma,
             payoff=game.payoff,
             rows=amounts,
             settled=np.zeros(len(amounts)),
@@ -88,6 +90,7 @@ class Part:
             offsets=np.concatenate(([0], np.cumsum(n_actions))),
             owner=np.repeat(np.arange(len(n_actions)), n_actions),
             players=self.players[open_types],
+            gamma=self.gamma[open_types],
             payoff=self.payoff.take(np.flatnonzero(keep)),
             rows=self.rows[:, keep],
             settled=self.settled + self.rows[:, chosen] @ self.players[self.owner[chosen]],

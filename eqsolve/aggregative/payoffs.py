@@ -7,14 +7,13 @@ Every family evaluates at any aggregator x in batch and bounds its own Lipschitz
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any, Self
 
 import numpy as np
 
-from eqsolve.arrays import FloatArray, IntArray, float_array, int_array
+from eqsolve.arrays import FloatArray, IntArray, float_array, int_array, whole_number
 from eqsolve.errors import InvalidGame
 
 
@@ -27,12 +26,12 @@ class Payoffs(ABC):
     @property
     @abstractmethod
     def n_columns(self) -> int:
-        """N, the number of columns."""
+        """Number of columns N."""
 
     @property
     @abstractmethod
     def n_coordinates(self) -> int:
-        """d, the number of aggregator coordinates."""
+        """Number of aggregator coordinates d."""
 
     @abstractmethod
     def at(self, columns: IntArray, x: FloatArray) -> FloatArray:
@@ -44,7 +43,10 @@ class Payoffs(ABC):
 
     @abstractmethod
     def lipschitz(self, lower: FloatArray, upper: FloatArray) -> FloatArray:
-        """Constants (N,) valid for any two points of the box ``lower <= x <= upper`` (d,), in the sup norm."""
+        """Constants (N,) valid for any two points of the box ``lower <= x <= upper`` (d,), in the sup norm.
+
+        Infinite where the arithmetic overflows.
+        """
 
     @abstractmethod
     def take(self, columns: IntArray) -> Self:
@@ -73,12 +75,12 @@ class AffinePayoffs(Payoffs):
 
     @property
     def n_columns(self) -> int:
-        """N."""
+        """Number of columns N."""
         return len(self.base)
 
     @property
     def n_coordinates(self) -> int:
-        """D."""
+        """Number of coordinates d."""
         return int(self.slope.shape[1])
 
     def at(self, columns: IntArray, x: FloatArray) -> FloatArray:
@@ -91,7 +93,8 @@ class AffinePayoffs(Payoffs):
 
     def lipschitz(self, lower: FloatArray, upper: FloatArray) -> FloatArray:
         """The exact constants, on any box: sum of |slope| over the coordinates that can move."""
-        return np.asarray(np.abs(self.slope) @ (upper > lower).astype(float))
+        with np.errstate(over="ignore"):
+            return np.asarray(np.abs(self.slope) @ (upper > lower).astype(float))
 
     def take(self, columns: IntArray) -> Self:
         """Rows of base and slope."""
@@ -100,6 +103,12 @@ class AffinePayoffs(Payoffs):
     def signature(self) -> FloatArray:
         """Base and slope."""
         return np.column_stack((self.base, self.slope))
+
+    def covers(self, lower: FloatArray, upper: FloatArray) -> str | None:
+        """No payoff may overflow."""
+        with np.errstate(over="ignore"):
+            size = np.abs(self.base) + np.abs(self.slope) @ np.maximum(np.abs(lower), np.abs(upper))
+        return overflow_in(size, lower, upper)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +124,7 @@ class PolynomialPayoffs(Payoffs):
     powers: IntArray
     coefficient: FloatArray
     _parts: FloatArray = field(init=False, repr=False)
+    _lowered: IntArray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         powers = int_array("payoff.powers", self.powers, (None, None), error=InvalidGame)
@@ -126,15 +136,17 @@ class PolynomialPayoffs(Payoffs):
         coefficient = float_array("payoff.coefficient", self.coefficient, shape, error=InvalidGame)
         object.__setattr__(self, "coefficient", coefficient)
         object.__setattr__(self, "_parts", np.hstack((np.maximum(coefficient, 0.0), np.minimum(coefficient, 0.0))))
+        one_less = np.maximum(powers - np.eye(powers.shape[1], dtype=np.int64)[:, None, :], 0)
+        object.__setattr__(self, "_lowered", one_less)
 
     @property
     def n_columns(self) -> int:
-        """N."""
+        """Number of columns N."""
         return len(self.coefficient)
 
     @property
     def n_coordinates(self) -> int:
-        """D."""
+        """Number of coordinates d."""
         return int(self.powers.shape[1])
 
     def _monomials(self, x: FloatArray) -> FloatArray:
@@ -153,28 +165,30 @@ class PolynomialPayoffs(Payoffs):
 
     def lipschitz(self, lower: FloatArray, upper: FloatArray) -> FloatArray:
         """Interval bounds on the partial derivatives, added over the coordinates; exact for single-signed terms."""
-        total = np.zeros(self.n_columns)
-        for k in np.flatnonzero(upper > lower):
-            low, high = self._derivative_interval(int(k), lower, upper)
-            down, up = self._parts @ np.concatenate((low, high)), self._parts @ np.concatenate((high, low))
-            total += np.maximum(np.abs(down), np.abs(up))
-        return total
+        moving = np.flatnonzero(upper > lower)
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, high = self._derivative_intervals(moving, lower, upper)
+            sides = np.hstack((np.vstack((low, high)), np.vstack((high, low))))
+            down_and_up = np.abs(self._parts @ sides).reshape(self.n_columns, 2, len(moving))
+            total = down_and_up.max(axis=1).sum(axis=1)
+        return np.where(np.isnan(total), np.inf, total)
 
-    def _derivative_interval(self, k: int, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Interval (E,), (E,) of the derivative of each monomial by coordinate k over the box."""
-        exponents = self.powers.copy()
-        factor = exponents[:, k].astype(float)
-        exponents[:, k] = np.maximum(exponents[:, k] - 1, 0)
+    def _derivative_intervals(self, moving: IntArray, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Intervals (E, M), (E, M) over the box of the derivative of each monomial by each coordinate of ``moving`` (M,)."""
+        powers, factor = self._lowered[moving], self.powers[:, moving].T.astype(float)
+        ends = np.stack((lower, upper))[:, None, None, :] ** powers
+        if (lower >= 0).all():
+            low, high = ends.prod(axis=-1) * factor
+            return low.T, high.T
+        least, most = ends.min(axis=0), ends.max(axis=0)
+        through_zero = (lower < 0) & (upper > 0) & (powers > 0) & (powers % 2 == 0)
+        least = np.where(through_zero, 0.0, least)
         low = high = factor
         for axis in range(self.n_coordinates):
-            p = exponents[:, axis]
-            ends = np.stack((lower[axis] ** p, upper[axis] ** p))
-            least, most = ends.min(axis=0), ends.max(axis=0)
-            if lower[axis] < 0 < upper[axis]:
-                least = np.where((p > 0) & (p % 2 == 0), 0.0, least)
-            corners = np.stack([a * b for a, b in product((low, high), (least, most))])
+            a, b = least[:, :, axis], most[:, :, axis]
+            corners = np.stack((low * a, low * b, high * a, high * b))
             low, high = corners.min(axis=0), corners.max(axis=0)
-        return low, high
+        return low.T, high.T
 
     def take(self, columns: IntArray) -> Self:
         """Rows of the coefficients."""
@@ -184,191 +198,11 @@ class PolynomialPayoffs(Payoffs):
         """The coefficients."""
         return self.coefficient
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CurvePayoffs(Payoffs):
-    r"""u_c(x) = base_c + scale_c * curve_{curve_c}(x_{coordinate_c}): piecewise-linear curves tabulated on one grid.
-
-    A road's travel time depends on that road's own load: each column names a curve, the coordinate it reads and the weight
-    it has (minus the value of time), so that a thousand players share a handful of curves.
-
-    Parameters
-    ----------
-    nodes : (K,) strictly increasing grid of the coordinate, K >= 2; every aggregator that can be reached lies between its ends.
-    curves : (C, K) tabulated values.
-    curve, coordinate : (N,) which curve each column uses and which coordinate it reads.
-    scale, base : (N,) weights and constants.
-    dimension : d, the number of coordinates of the aggregator.
-    """
-
-    nodes: FloatArray
-    curves: FloatArray
-    curve: IntArray
-    coordinate: IntArray
-    scale: FloatArray
-    base: FloatArray
-    dimension: int
-
-    def __post_init__(self) -> None:
-        nodes = _increasing("payoff.nodes", self.nodes)
-        curves = float_array("payoff.curves", self.curves, (None, len(nodes)), error=InvalidGame)
-        curve = int_array("payoff.curve", self.curve, (None,), error=InvalidGame)
-        n = len(curve)
-        coordinate = int_array("payoff.coordinate", self.coordinate, (n,), error=InvalidGame)
-        for name, where, limit in (("curve", curve, len(curves)), ("coordinate", coordinate, self.dimension)):
-            bad = (where < 0) | (where >= limit)
-            if bad.any():
-                k = int(np.argmax(bad))
-                raise InvalidGame(f"payoff.{name}[{k}] is {where[k]}; there are {limit}")
-        for name, value in (("nodes", nodes), ("curves", curves), ("curve", curve), ("coordinate", coordinate)):
-            object.__setattr__(self, name, value)
-        for name in ("scale", "base"):
-            object.__setattr__(self, name, float_array(f"payoff.{name}", getattr(self, name), (n,), error=InvalidGame))
-
-    @property
-    def n_columns(self) -> int:
-        """N."""
-        return len(self.curve)
-
-    @property
-    def n_coordinates(self) -> int:
-        """D."""
-        return self.dimension
-
-    def at(self, columns: IntArray, x: FloatArray) -> FloatArray:
-        """Linear interpolation, column by column."""
-        own = x[np.arange(len(columns)), self.coordinate[columns]]
-        cell, part = _locate(self.nodes, own)
-        curve = self.curve[columns]
-        value = self.curves[curve, cell] * (1 - part) + self.curves[curve, cell + 1] * part
-        return np.asarray(self.base[columns] + self.scale[columns] * value)
-
-    def batch(self, x: FloatArray) -> FloatArray:
-        """Every curve at every coordinate once, then spread over the columns."""
-        cell, part = _locate(self.nodes, x)
-        values = self.curves[:, cell] * (1 - part) + self.curves[:, cell + 1] * part
-        return np.asarray(self.base + self.scale * values[self.curve, :, self.coordinate].T)
-
-    def lipschitz(self, lower: FloatArray, upper: FloatArray) -> FloatArray:
-        """The steepest piece of each curve over the part of the grid that the coordinate can reach; exact."""
-        slope = np.abs(np.diff(self.curves, axis=1) / np.diff(self.nodes))
-        steepest = np.zeros((len(self.curves), self.dimension))
-        for k in np.flatnonzero(upper > lower):
-            reached = (self.nodes[:-1] < upper[k]) & (self.nodes[1:] > lower[k])
-            steepest[:, k] = slope[:, reached].max(axis=1)
-        return np.asarray(np.abs(self.scale) * steepest[self.curve, self.coordinate])
-
-    def take(self, columns: IntArray) -> Self:
-        """The columns' own entries; the curves stay."""
-        return type(self)(
-            self.nodes,
-            self.curves,
-            self.curve[columns],
-            self.coordinate[columns],
-            self.scale[columns],
-            self.base[columns],
-            self.dimension,
-        )
-
-    def signature(self) -> FloatArray:
-        """Curve, coordinate, scale and base."""
-        return np.column_stack((self.curve, self.coordinate, self.scale, self.base))
-
     def covers(self, lower: FloatArray, upper: FloatArray) -> str | None:
-        """The grid must reach both ends of every coordinate that a column reads."""
-        used = np.unique(self.coordinate)
-        return _outside([self.nodes] * self.dimension, lower, upper, used)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TabulatedPayoffs(Payoffs):
-    r"""u_c multilinear between tabulated values on a grid over all d coordinates.
-
-    Parameters
-    ----------
-    nodes : d strictly increasing arrays, each of length >= 2, that cover every aggregator that can be reached.
-    values : (N, K_1, ..., K_d).
-    """
-
-    nodes: tuple[FloatArray, ...]
-    values: FloatArray
-
-    def __post_init__(self) -> None:
-        nodes = tuple(_increasing(f"payoff.nodes[{k}]", axis) for k, axis in enumerate(self.nodes))
-        shape = (None, *(len(axis) for axis in nodes))
-        object.__setattr__(self, "nodes", nodes)
-        object.__setattr__(self, "values", float_array("payoff.values", self.values, shape, error=InvalidGame))
-
-    @property
-    def n_columns(self) -> int:
-        """N."""
-        return len(self.values)
-
-    @property
-    def n_coordinates(self) -> int:
-        """D."""
-        return len(self.nodes)
-
-    def _corners(self, x: FloatArray) -> list[tuple[tuple[IntArray, ...], FloatArray]]:
-        """The 2^d grid corners around each point (B, d) and their weights (B,)."""
-        located = [_locate(axis, x[:, k]) for k, axis in enumerate(self.nodes)]
-        corners = []
-        for sides in product((0, 1), repeat=self.n_coordinates):
-            weight = np.ones(len(x))
-            where = []
-            for (cell, part), side in zip(located, sides, strict=True):
-                weight = weight * (part if side else 1 - part)
-                where.append(cell + side)
-            corners.append((tuple(where), weight))
-        return corners
-
-    def at(self, columns: IntArray, x: FloatArray) -> FloatArray:
-        """Multilinear interpolation, column by column."""
-        total = np.zeros(len(columns))
-        for where, weight in self._corners(x):
-            total += weight * self.values[(columns, *where)]
-        return total
-
-    def batch(self, x: FloatArray) -> FloatArray:
-        """Multilinear interpolation of all columns at each point."""
-        total = np.zeros((len(x), self.n_columns))
-        for where, weight in self._corners(x):
-            index: tuple[Any, ...] = (slice(None), *where)
-            total += weight[:, None] * self.values[index].T
-        return total
-
-    def lipschitz(self, lower: FloatArray, upper: FloatArray) -> FloatArray:
-        """Over each grid cell the gradient is a mean of edge slopes: the largest sum over coordinates of the steepest edges."""
-        total: FloatArray = np.zeros((self.n_columns, *(1,) * self.n_coordinates))
-        for k, axis in enumerate(self.nodes):
-            steps = np.diff(axis).reshape([-1 if a == k + 1 else 1 for a in range(self.n_coordinates + 1)])
-            slope = np.abs(np.diff(self.values, axis=k + 1) / steps)
-            for other in range(self.n_coordinates):
-                if other != k:
-                    first = [slice(None)] * slope.ndim
-                    second = [slice(None)] * slope.ndim
-                    first[other + 1], second[other + 1] = slice(0, -1), slice(1, None)
-                    slope = np.maximum(slope[tuple(first)], slope[tuple(second)])
-            total = total + (slope if upper[k] > lower[k] else 0.0)
-        reached = tuple(
-            np.flatnonzero((axis[:-1] <= high) & (axis[1:] >= low))
-            for axis, low, high in zip(self.nodes, lower, upper, strict=True)
-        )
-        if total.shape[1:] == (1,) * self.n_coordinates:
-            return total.reshape(self.n_columns)
-        return np.asarray(total[np.ix_(np.arange(self.n_columns), *reached)].reshape(self.n_columns, -1).max(axis=1))
-
-    def take(self, columns: IntArray) -> Self:
-        """Rows of the values."""
-        return type(self)(self.nodes, self.values[columns])
-
-    def signature(self) -> FloatArray:
-        """The values."""
-        return self.values.reshape(self.n_columns, -1)
-
-    def covers(self, lower: FloatArray, upper: FloatArray) -> str | None:
-        """The grid must reach both ends of every coordinate."""
-        return _outside(self.nodes, lower, upper, np.arange(self.n_coordinates))
+        """No payoff may overflow."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            size = np.abs(self.coefficient) @ self._monomials(np.maximum(np.abs(lower), np.abs(upper))[None, :])[0]
+        return overflow_in(size, lower, upper)
 
 
 class CallablePayoffs(Payoffs):
@@ -380,6 +214,10 @@ class CallablePayoffs(Payoffs):
     lipschitz : one number or (N,), in the sup norm over the attainable range. It is the user's word: results carry it as an
         assumption, and ``AggregativeGame.check_lipschitz`` tries to refute it by samples.
     n_columns, n_coordinates : N and d.
+
+    Raises
+    ------
+    InvalidGame : ``function`` cannot be called, a constant is negative or not finite, or a size is not a whole number.
     """
 
     lipschitz_is_computed = False
@@ -387,26 +225,29 @@ class CallablePayoffs(Payoffs):
     def __init__(
         self, function: Callable[[IntArray, FloatArray], Any], lipschitz: float | FloatArray, n_columns: int, n_coordinates: int
     ) -> None:
-        self.function = function
-        self.constants = float_array("payoff.lipschitz", lipschitz, (n_columns,), error=InvalidGame)
-        if n_columns and self.constants.min() < 0:
+        self.function = _checked_function(function)
+        n = whole_number("payoff.n_columns", n_columns, 0, InvalidGame)
+        self.constants = float_array("payoff.lipschitz", lipschitz, (n,), error=InvalidGame)
+        if n and self.constants.min() < 0:
             c = int(np.argmin(self.constants))
             raise InvalidGame(f"payoff.lipschitz[{c}] is {self.constants[c]}; a Lipschitz constant is 0 or more")
-        self._columns = np.arange(n_columns)
-        self._dimension = n_coordinates
+        self._columns = np.arange(n)
+        self._dimension = whole_number("payoff.n_coordinates", n_coordinates, 1, InvalidGame)
 
     @property
     def n_columns(self) -> int:
-        """N."""
+        """Number of columns N."""
         return len(self._columns)
 
     @property
     def n_coordinates(self) -> int:
-        """D."""
+        """Number of coordinates d."""
         return self._dimension
 
     def at(self, columns: IntArray, x: FloatArray) -> FloatArray:
-        """The function, its answer checked for shape and finiteness."""
+        """The function, its answer checked for shape and finiteness; it is not asked for no columns at all."""
+        if not len(columns):
+            return np.zeros(0)
         values = self.function(self._columns[columns], x)
         return float_array("payoff function(columns, x)", values, (len(columns),), error=InvalidGame)
 
@@ -429,28 +270,17 @@ class CallablePayoffs(Payoffs):
         """Unknown: two functions cannot be compared."""
 
 
-def _increasing(name: str, nodes: Any) -> FloatArray:
-    array = float_array(name, nodes, (None,), error=InvalidGame)
-    if len(array) < 2:
-        raise InvalidGame(f"{name} has {len(array)} grid points; a table needs 2 or more")
-    step = np.diff(array)
-    if step.min() <= 0:
-        k = int(np.argmax(step <= 0))
-        raise InvalidGame(f"{name}[{k + 1}] is {array[k + 1]:g}, not above {name}[{k}] = {array[k]:g}", "The grid must increase.")
-    return array
+def _checked_function(given: Any) -> Callable[[IntArray, FloatArray], Any]:
+    if not callable(given):
+        remedy = "Give a function of (columns, x); tables and formulas have families of their own."
+        raise InvalidGame(f"payoff.function is {given!r}, which cannot be called", remedy)
+    function: Callable[[IntArray, FloatArray], Any] = given
+    return function
 
 
-def _locate(nodes: FloatArray, x: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Grid cell and position within it (0 to 1); rounding just outside the grid is taken as its end."""
-    cell = np.clip(np.searchsorted(nodes, x, side="right") - 1, 0, len(nodes) - 2)
-    part = np.clip((x - nodes[cell]) / (nodes[cell + 1] - nodes[cell]), 0.0, 1.0)
-    return cell, part
-
-
-def _outside(nodes: Sequence[FloatArray], lower: FloatArray, upper: FloatArray, used: IntArray) -> str | None:
-    slack = 1e-9 * (1.0 + np.abs(upper - lower))
-    for k in used:
-        if nodes[k][0] > lower[k] + slack[k] or nodes[k][-1] < upper[k] - slack[k]:
-            reach = f"the aggregator's coordinate {k} ranges over [{lower[k]:g}, {upper[k]:g}]"
-            return f"the table of coordinate {k} covers [{nodes[k][0]:g}, {nodes[k][-1]:g}], but {reach}"
-    return None
+def overflow_in(size: FloatArray, lower: FloatArray, upper: FloatArray) -> str | None:
+    """Why payoffs of at most ``size`` (N,) cannot be evaluated, or None."""
+    if np.isfinite(size).all():
+        return None
+    c = int(np.argmin(np.isfinite(size)))
+    return f"the payoff of column {c} exceeds the largest float between x = {lower.tolist()} and x = {upper.tolist()}"

@@ -12,12 +12,14 @@ from eqsolve.aggregative.multiple_choice import MultipleChoice
 from eqsolve.aggregative.part import Part
 from eqsolve.aggregative.tolerance import Tolerance
 from eqsolve.arrays import BoolArray, FloatArray, IntArray
+from eqsolve.errors import InvalidData
 from eqsolve.programs import Program, ProgramBuilder, ProgramFamily, Update
 
-TIE = 1e-12
-"""Relative rounding of a payoff that still counts as equal."""
+TIE = 1e-14
+"""Rounding of a payoff, relative to the largest payoff of its type, that still counts as equal; part of the tolerance."""
 ROUNDING = 1e-12
-"""Relative rounding of a sum over players: cells are wider by it, so that a profile on a face lies in both neighbours."""
+"""Rounding of a sum over players, relative to the sum of their largest amounts: cells are wider by it, so that a profile on
+a face lies in both neighbours."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +43,8 @@ class Box:
         game = part.game
         centre = grid.centre(low, high)
         half = (high - low) * grid.half_width
+        if not part.n_types:
+            return Box(centre, half, np.zeros(0), np.zeros(0), np.zeros(0, dtype=bool))
         if tolerance.is_local:
             # A profile rounded from a vertex lies within d delta / 2 of its cell, a deviation within delta of the profile.
             reach = half + game.delta * (1 + game.n_coordinates / 2) * (1 + 1e-9)
@@ -48,11 +52,10 @@ class Box:
         else:
             gamma_columns = np.full(len(part.columns), game.gamma.max())
         gamma = part.reduce(np.maximum, gamma_columns)
-        eta = tolerance.values(game, gamma, grid.b)
         away = float((half - grid.half_width).max())
         u = part.payoff.batch(centre[None, :])[0]
-        best = part.reduce(np.maximum, u - gamma_columns * away)
-        floor = best - eta - TIE * (1.0 + np.abs(best))
+        eta = tolerance.values(game, gamma, part.gamma, grid.b) + TIE * part.reduce(np.maximum, np.abs(u))
+        floor = part.reduce(np.maximum, u - gamma_columns * away) - eta
         return Box(centre, half, gamma, eta, u + gamma_columns * away >= floor[part.owner])
 
 
@@ -63,17 +66,23 @@ class StageFamily(ProgramFamily):
               \hat x_k - b_k \le \sum_{t,j} g^k_{tj} p_{tj} \le \hat x_k + b_k, \qquad
               p_{tj} = 0 \text{ for } j \notin BA_t(\hat x)
 
-    The aggregator rows are divided by delta, so that they count players rather than shares and stand far above the
-    tolerances of solvers.
+    Each aggregator row is divided by the influence of one player on its coordinate, so that it counts players rather than
+    shares and stands far above the tolerances of solvers.
 
     Parameters
     ----------
     game, grid, tolerance : as above.
+
+    Raises
+    ------
+    InvalidData : a grid over another range than the game's.
     """
 
     def __init__(self, game: AggregativeGame, grid: Grid, tolerance: Tolerance) -> None:
+        if not (np.array_equal(grid.lower, game.lower) and np.array_equal(grid.upper, game.upper)):
+            raise InvalidData("the grid does not cover the range of this game", "Make it by Grid.over(game, ...).")
         self.game, self.grid, self.tolerance = game, grid, tolerance
-        self.scale = 1.0 / game.delta if game.delta > 0 else 1.0
+        self.scale = 1.0 / _unit(game)
         self._base = _base_program(game, self.scale)
         self._whole = Part.whole(game)
 
@@ -82,7 +91,9 @@ class StageFamily(ProgramFamily):
         """The program with all actions allowed and the whole range as its cell."""
         return self._base
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """Number of cells."""
         return self.grid.size
 
     def box(self, number: int) -> Box:
@@ -99,14 +110,15 @@ class StageFamily(ProgramFamily):
         game = self.game
         row_lower, row_upper = self._base.row_lower.copy(), self._base.row_upper.copy()
         low, high = (box.centre - box.half_width) * self.scale, (box.centre + box.half_width) * self.scale
-        row_lower[game.n_types :] = low - ROUNDING * (1.0 + np.abs(low))
-        row_upper[game.n_types :] = high + ROUNDING * (1.0 + np.abs(high))
+        rounding = ROUNDING * game.magnitude * self.scale
+        row_lower[game.n_types :] = low - rounding
+        row_upper[game.n_types :] = high + rounding
         where = ", ".join(f"{one:.6g}" for one in box.centre)
         return Update(
             row_lower=row_lower,
             row_upper=row_upper,
             col_upper=np.where(box.allowed, game.players[game.owner], 0.0),
-            note=f"cell {i} of {len(self)}: x = ({where}), b = {self.grid.b:.3g}",
+            note=f"cell {i} of {self.size}: x = ({where}), b = {self.grid.b:.3g}",
         )
 
 
@@ -115,7 +127,15 @@ def stage_program(game: AggregativeGame, grid: Grid, tolerance: Tolerance | str,
     return StageFamily(game, grid, Tolerance.of(tolerance))[cell]
 
 
-def _base_program(game: AggregativeGame, scale: float) -> Program:
+def _unit(game: AggregativeGame) -> FloatArray:
+    """(d,) the influence of one player on each coordinate; where there is none, the largest amount, or 1."""
+    span = game.reduce(np.maximum, game.contribution.T) - game.reduce(np.minimum, game.contribution.T)
+    largest = np.abs(game.contribution).max(axis=0)
+    influence = span.max(axis=1)
+    return np.where(influence > 0, influence, np.where(largest > 0, largest, 1.0))
+
+
+def _base_program(game: AggregativeGame, scale: FloatArray) -> Program:
     one_each = bool((game.players == 1).all())
     axes = ("player" if one_each else "type", "action")
     builder = ProgramBuilder("aggregative stage program", sense="max")
@@ -137,11 +157,11 @@ def _base_program(game: AggregativeGame, scale: float) -> Program:
         (game.n_coordinates,),
         axes=("coordinate",),
         labels=(game.coordinates or None,),
-        lower=game.lower * scale - ROUNDING * (1.0 + np.abs(game.lower) * scale),
-        upper=game.upper * scale + ROUNDING * (1.0 + np.abs(game.upper) * scale),
+        lower=(game.lower - ROUNDING * game.magnitude) * scale,
+        upper=(game.upper + ROUNDING * game.magnitude) * scale,
     )
     builder.add(one, p, game.owner, np.arange(game.n_columns))
     column, k = np.nonzero(game.contribution)
-    builder.add(x, p, k, column, game.contribution[column, k] * scale)
+    builder.add(x, p, k, column, game.contribution[column, k] * scale[k])
     builder.objective(p, game.weights)
     return builder.build(structure=MultipleChoice(game.offsets), note="the whole attainable range, every action allowed")

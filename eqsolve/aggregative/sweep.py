@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from eqsolve.aggregative.part import Part
-from eqsolve.aggregative.programs import Box, StageFamily
+from eqsolve.aggregative.programs import ROUNDING, Box, StageFamily
 from eqsolve.arrays import BoolArray, FloatArray, IntArray
 from eqsolve.backends import Limits, Outcome, Session, Termination, choose_backend, get_backend, solve_program
 from eqsolve.backends.solve import at_vertex
@@ -20,7 +20,7 @@ from eqsolve.errors import EqsolveError
 from eqsolve.programs import Program
 
 SLACK = 1e-12
-"""Relative slack of the interval test and of comparisons between bounds: rounding of sums over players."""
+"""Relative slack of comparisons between welfare bounds: rounding of sums over players."""
 
 
 Ended = Literal["complete", "budget", "interrupt"]
@@ -130,6 +130,7 @@ class _Search:
         d = game.n_coordinates
         # Contributions often add up to a constant over the coordinates, which no single interval can see.
         self.directions = np.vstack((np.eye(d), np.ones(d))) if d > 1 else np.eye(d)
+        self.magnitude = self.directions @ game.magnitude
         g = game.contribution @ self.directions.T
         self.whole = Part.whole(game, np.vstack((g.T, -g.T, game.weights)))
         self.scale = 1.0 + float(np.abs(game.weights) @ self.whole.players[game.owner])
@@ -218,7 +219,7 @@ class _Search:
         d = len(self.directions)
         most, least = top[:d], -top[d : 2 * d]
         centre, half = self.directions @ box.centre, np.abs(self.directions) @ box.half_width
-        slack = SLACK * (1.0 + np.abs(most) + np.abs(least))
+        slack = ROUNDING * self.magnitude
         reachable = (most >= centre - half - slack) & (least <= centre + half + slack)
         return float(top[-1]) if reachable.all() else -np.inf
 
@@ -275,7 +276,7 @@ class _Search:
         if family.tolerance.eta is None:
             remedy = "With this tolerance some cell is feasible, unless a Lipschitz constant is too small: game.check_lipschitz()."
         tested = f"{self.counts.blocks} blocks tested, {self.counts.programs} programs infeasible"
-        return NoFeasibleCell(f"no cell of {len(family)} has a feasible stage program ({tested})", remedy)
+        return NoFeasibleCell(f"no cell of {family.size} has a feasible stage program ({tested})", remedy)
 
 
 def _children(low: IntArray, high: IntArray) -> list[tuple[IntArray, IntArray]]:

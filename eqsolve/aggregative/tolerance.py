@@ -27,34 +27,42 @@ class Tolerance:
     a number        itself, in payoff units          whatever cells happen to be feasible
     ==============  ===============================  ====================================================================
 
-    gamma_i is player i's Lipschitz constant around the cell. Source: ``docs/aggregative.md``, section "Tolerances".
+    gamma_i is player i's Lipschitz constant: around the cell, but for the term gamma_i zeta and for ``paper``, which take it on
+    the whole range. Source: ``docs/aggregative.md``, section "Tolerances".
+
+    Raises
+    ------
+    UnknownName : no such preset.
+    InvalidData : a negative number; a preset together with a number, or neither; zeta with another preset than ``opt``.
     """
 
     preset: Preset | None
     zeta: float = 0.0
     eta: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.preset is not None and self.preset not in PRESETS:
+            raise unknown("tolerance", self.preset, PRESETS)
+        if (self.preset is None) is (self.eta is None):
+            raise InvalidData(f"tolerance has the preset {self.preset!r} and the number {self.eta}", "Give one of the two.")
+        zeta = float(float_array("zeta", self.zeta, ()))
+        if zeta < 0 or (zeta > 0 and self.preset != "opt"):
+            raise InvalidData(
+                f"zeta is {zeta:g} with tolerance {self.name!r}", "zeta is 0 or more, and belongs to tolerance 'opt'."
+            )
+        if self.eta is not None and float(float_array("tolerance", self.eta, ())) < 0:
+            raise InvalidData(f"tolerance is {self.eta:g}; it is 0 or more, in payoff units")
+
     @staticmethod
     def of(value: str | float | Tolerance, zeta: float = 0.0) -> Tolerance:
-        """A preset by name, or a number in payoff units.
-
-        Raises
-        ------
-        UnknownName : no such preset. InvalidData : a negative number.
-        """
+        """A preset by name, or a number in payoff units; a tolerance is handed through."""
         if isinstance(value, Tolerance):
-            return value
+            return value if not zeta else Tolerance(value.preset, zeta, value.eta)
         if isinstance(value, str):
-            if value not in PRESETS:
-                raise unknown("tolerance", value, PRESETS)
-            z = float(float_array("zeta", zeta, ()))
-            if z < 0 or (z > 0 and value != "opt"):
-                raise InvalidData(f"zeta is {z:g} with tolerance {value!r}", "zeta is 0 or more, and belongs to tolerance 'opt'.")
-            return Tolerance(value, z)  # type: ignore[arg-type]
-        number = float(float_array("tolerance", value, ()))
-        if number < 0:
-            raise InvalidData(f"tolerance is {number:g}; it is 0 or more, in payoff units")
-        return Tolerance(None, 0.0, number)
+            return Tolerance(value, zeta)  # type: ignore[arg-type]
+        if isinstance(value, bool):
+            raise InvalidData(f"tolerance is {value}", f"Give a number in payoff units, or one of {', '.join(PRESETS)}.")
+        return Tolerance(None, zeta, float(float_array("tolerance", value, ())))
 
     @property
     def name(self) -> str:
@@ -74,14 +82,14 @@ class Tolerance:
             return f"pure {paper_zeta(game):.3g} gamma-Nash equilibria"
         return "the approximate equilibria of the cells; none is guaranteed to be an exact one"
 
-    def values(self, game: AggregativeGame, gamma: FloatArray, b: float) -> FloatArray:
-        """Eta (T,) for constants gamma (T,) and half-width b."""
+    def values(self, game: AggregativeGame, gamma: FloatArray, gamma_on_range: FloatArray, b: float) -> FloatArray:
+        """eta (T,) for half-width b and constants (T,): around the cell, and on the whole range."""
         if self.eta is not None:
             return gamma * 0.0 + self.eta
         if self.preset == "existence":
             return 2 * b * gamma
         if self.preset == "opt":
-            return gamma * (self.zeta + 2 * b + game.delta)
+            return gamma_on_range * self.zeta + gamma * (2 * b + game.delta)
         return gamma * (paper_zeta(game) + 2 * b + game.delta)
 
 

@@ -184,7 +184,7 @@ def solve_family(
     """Solve the members of a family in order through one session, updated in place where the backend can."""
     chosen = choose_backend(family.base)[0] if backend == "auto" else get_backend(backend)
     with chosen.open(family.base, vertex=vertex) as session:
-        for i in range(len(family)):
+        for i in range(family.size):
             session.update(family.update(i))
             outcome = session.solve(limits)
             yield at_vertex(session.program, outcome) if vertex else outcome

@@ -20,18 +20,22 @@ class ProgramFamily(ABC):
     def base(self) -> Program:
         """The program whose shape all members have."""
 
+    @property
     @abstractmethod
-    def __len__(self) -> int:
-        """Number of members."""
+    def size(self) -> int:
+        """Number of members; a grid can have more than ``len`` can tell."""
 
     @abstractmethod
     def update(self, i: int) -> Update:
         """The values in which member i differs from ``base``."""
 
+    def __len__(self) -> int:
+        return self.size
+
     def __getitem__(self, i: int) -> Program:
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"program {i} of {len(self)}")
-        return self.base.with_values(self.update(i % len(self)))
+        if not -self.size <= i < self.size:
+            raise IndexError(f"program {i} of {self.size}")
+        return self.base.with_values(self.update(i % self.size))
 
     def __iter__(self) -> Iterator[Program]:
-        return (self[i] for i in range(len(self)))
+        return (self[i] for i in range(self.size))

@@ -95,6 +95,6 @@ def test_no_tolerance_can_leave_no_cell():
 def test_tolerances_are_ordered():
     game = tiny_game(3)
     gamma = np.ones(game.n_types)
-    existence, opt = (Tolerance.of(one).values(game, gamma, 0.1) for one in ("existence", "opt"))
+    existence, opt = (Tolerance.of(one).values(game, gamma, gamma, 0.1) for one in ("existence", "opt"))
     assert (existence < opt).all()
-    assert (Tolerance.of("paper").values(game, gamma, 0.1) > opt).all()
+    assert (Tolerance.of("paper").values(game, gamma, gamma, 0.1) > opt).all()

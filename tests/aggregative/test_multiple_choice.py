@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from eqsolve.aggregative import AggregativeNash, congestion, market, random_affine
+from eqsolve.aggregative import AffinePayoffs, AggregativeGame, AggregativeNash, congestion, market, random_affine
 from eqsolve.aggregative.purify import purified
 from eqsolve.aggregative.rounding import support_excess
 from eqsolve.backends import Termination, get_backend, solve_program
 from eqsolve.certificates import certify
 from eqsolve.errors import BackendUnsupported
+from eqsolve.programs import Update
 
 
 def cells_of(dimension, count, seed):
@@ -87,7 +90,44 @@ def test_every_backend_gives_a_vertex_and_the_same_equilibrium_value(game, backe
 def test_structure_refuses_what_it_cannot_solve():
     program = AggregativeNash(cells=2).family(congestion(5, 2))[0]
     half = np.where(np.arange(program.n_columns) == 3, 0.5, program.col_upper)
-    from eqsolve.programs import Update
-
     with pytest.raises(BackendUnsupported, match="0 to the count of its group"):
         get_backend("native").open(program.with_values(Update(col_upper=half)))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_coupling_equalities_are_solved(d):
+    """Cells always have width; a coupling row may be an equality all the same."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        game = random_affine(12, (2, 4), d, seed=seed)
+        family = AggregativeNash(10.0, cells=1).family(game)
+        program = family[0]
+        mix = rng.dirichlet(np.ones(game.n_columns))
+        activity = game.contribution.T @ (mix / game.reduce(np.add, mix)[game.owner]) * family.scale
+        lower, upper = program.row_lower.copy(), program.row_upper.copy()
+        lower[-d:] = upper[-d:] = activity
+        fixed = program.with_values(Update(row_lower=lower, row_upper=upper))
+        mine, theirs = solve_program(fixed, "native"), solve_program(fixed, "highs")
+        assert mine.termination is theirs.termination is Termination.OPTIMAL
+        assert certify(fixed, mine).holds(1e-8)
+        assert mine.objective == pytest.approx(theirs.objective, abs=1e-7)
+
+
+def test_greedy_reaches_an_end_that_rounding_puts_just_out_of_reach():
+    n = 3
+    game = AggregativeGame([2] * n, [[0.0], [0.1]] * n, AffinePayoffs(np.zeros(2 * n), np.zeros((2 * n, 1))), [1.0, 0.0] * n)
+    program = AggregativeNash(10.0, cells=1).family(game)[0]
+    lower, upper = program.row_lower.copy(), program.row_upper.copy()
+    lower[-1] = upper[-1] = np.nextafter(3.0, np.inf)
+    outcome = solve_program(program.with_values(Update(row_lower=lower, row_upper=upper)), "native")
+    assert outcome.termination is Termination.OPTIMAL
+    assert outcome.objective == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_minimising_program_has_duals_in_its_own_sense():
+    for d in (1, 2):
+        program = AggregativeNash(0.1, cells=3).family(random_affine(20, 3, d, seed=1))[3**d // 2]
+        negated = replace(program, sense="min", c=-program.c)
+        up, down = solve_program(program, "native"), solve_program(negated, "native")
+        assert down.objective == pytest.approx(-up.objective)
+        assert certify(negated, down).holds(1e-9)

@@ -64,6 +64,138 @@ def test_curve_constant_is_the_steepest_piece_in_reach():
     assert payoff.batch(np.array([[1.5]])) == pytest.approx(np.array([[-6.0]]))
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "steepest"),
+    [(0.2, 0.8, 5.0), (1.2, 1.8, 1.0), (2.1, 2.9, 7.0), (1.5, 2.5, 7.0), (0.5, 1.5, 5.0), (1.0, 2.0, 1.0)],
+)
+def test_local_constants_are_those_of_the_pieces_in_reach(low, high, steepest):
+    nodes, values = np.array([0.0, 1.0, 2.0, 3.0]), np.array([[0.0, 5.0, 6.0, 13.0]])
+    for payoff in (CurvePayoffs(nodes, values, [0], [0], [1.0], [0.0], 1), TabulatedPayoffs((nodes,), values)):
+        assert payoff.lipschitz(np.array([low]), np.array([high])) == pytest.approx([steepest])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "nearest"), [(-2.0, -1.0, 5.0), (4.0, 5.0, 7.0), (-1e-17, 0.0, 5.0), (3.0, 3.0 + 1e-15, 7.0)]
+)
+def test_a_box_beside_the_table_takes_its_nearest_piece(low, high, nearest):
+    nodes, values = np.array([0.0, 1.0, 2.0, 3.0]), np.array([[0.0, 5.0, 6.0, 13.0]])
+    for payoff in (CurvePayoffs(nodes, values, [0], [0], [1.0], [0.0], 1), TabulatedPayoffs((nodes,), values)):
+        assert payoff.lipschitz(np.array([low]), np.array([high])) == pytest.approx([nearest])
+
+
+def test_a_table_of_two_coordinates_is_as_steep_as_its_cells_in_reach():
+    """u = f(x) y on a grid: steps 1 and 4 of f in x, taken at the larger y of the cell, and f in y at the larger x."""
+    nodes, f = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 5.0])
+    payoff = TabulatedPayoffs((nodes, nodes), (f[:, None] * nodes)[None])
+    for low, high, gamma in (
+        ((0.1, 0.1), (0.9, 0.9), 1 * 1 + 1),
+        ((0.1, 1.1), (0.9, 1.9), 1 * 2 + 1),
+        ((1.1, 0.1), (1.9, 0.9), 4 * 1 + 5),
+        ((0.5, 0.5), (1.5, 1.5), 4 * 2 + 5),
+        ((0.5, 1.1), (0.5, 1.9), 1),
+        ((1.1, 0.5), (1.9, 0.5), 4 * 1),
+    ):
+        assert payoff.lipschitz(np.array(low), np.array(high)) == pytest.approx([gamma])
+
+
+def test_an_even_power_is_least_at_zero():
+    """d/dx (x^3 - 4 x) = 3 x^2 - 4 is -1 at both ends of [-1, 1] and -4 between."""
+    cubic = PolynomialPayoffs([[3], [1]], [[1.0, -4.0]])
+    assert cubic.lipschitz(np.array([-1.0]), np.array([1.0])) == pytest.approx([4.0])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "gamma"),
+    [
+        ((-1.0, -3.0), (2.0, 1.0), (0 + 2 * 2 * 9, 2 * 4 * 3)),  # 2 x y^2 in [-2*9, 4*9]; 2 x^2 y in [-24, 8]
+        ((-2.0, 1.0), (-1.0, 3.0), (2 * 2 * 9, 2 * 4 * 3)),
+        ((1.0, -3.0), (2.0, -1.0), (2 * 2 * 9, 2 * 4 * 3)),
+        ((1.0, 0.5), (2.0, 3.0), (2 * 2 * 9, 2 * 4 * 3)),
+        ((1.0, 2.0), (3.0, 2.0), (2 * 3 * 4, 0)),
+    ],
+)
+def test_intervals_of_a_product_of_powers(low, high, gamma):
+    payoff = PolynomialPayoffs([[2, 2]], [[1.0], [-1.0]])
+    assert payoff.lipschitz(np.array(low), np.array(high)) == pytest.approx([sum(gamma)] * 2)
+
+
+def test_terms_of_both_signs_are_taken_at_both_ends():
+    """d/dx (x^2 - x^3) = 2x - 3x^2 over [1, 2]: the interval sum is [2 - 12, 4 - 3]."""
+    payoff = PolynomialPayoffs([[2], [3]], [[1.0, -1.0]])
+    assert payoff.lipschitz(np.array([1.0]), np.array([2.0])) == pytest.approx([10.0])
+
+
+OVERFLOWS = {
+    "power": (PolynomialPayoffs([[400]], [[1.0], [0.0]]), 1e3),
+    "near the largest": (PolynomialPayoffs([[1], [0]], [[0.0, 1.0], [1.7e308, 0.0]]), 0.5),
+    "sum of derivatives": (PolynomialPayoffs([[1], [2]], [[0.0, 0.0], [1.5e308, 1.5e308]]), 0.1),
+    "sum of terms": (PolynomialPayoffs([[0], [0]], [[1e308, 1e308], [0.0, 0.0]]), 1.0),
+    "affine": (AffinePayoffs([1e308, 0.0], [[1e308], [1.0]]), 1.0),
+    "flat curve": (CurvePayoffs([0.0, 1.0], [[1e308, 1e308]], [0, 0], [0, 0], [10.0, 1.0], [0.0, 0.0], 1), 1.0),
+    "curve": (CurvePayoffs([0.0, 1.0], [[-1e308, 1e308]], [0, 0], [0, 0], [1.0, 10.0], [0.0, 0.0], 1), 1.0),
+    "table": (TabulatedPayoffs(([0.0, 1.0],), [[-1e308, 1e308], [0.0, 0.0]]), 1.0),
+}
+"""Payoffs and the largest aggregator."""
+
+
+@pytest.mark.parametrize("case", [case for case in OVERFLOWS if case != "near the largest"])
+def test_payoffs_that_overflow_are_refused_and_do_not_warn(case):
+    payoff, most = OVERFLOWS[case]
+    with pytest.raises(InvalidGame, match=r"overflows|exceeds the largest float"):
+        one_player(payoff, contribution=[[0.0], [most]])
+
+
+def test_a_payoff_near_the_largest_float_is_no_overflow():
+    payoff, most = OVERFLOWS["near the largest"]
+    assert np.isfinite(one_player(payoff, contribution=[[0.0], [most]]).gamma).all()
+
+
+def test_constants_that_overflow_are_infinite():
+    for case in ("power", "sum of derivatives", "curve", "table"):
+        payoff, most = OVERFLOWS[case]
+        assert payoff.lipschitz(np.array([-most]), np.array([most])).max() == np.inf
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_columns_at_all(family):
+    game = tiny_game(4, family)
+    none = np.zeros(0, dtype=np.int64)
+    empty = game.payoff.take(none)
+    if family == "callable":
+        empty.function = lambda columns, x: pytest.fail("asked for nothing")
+    d = game.n_coordinates
+    assert (empty.n_columns, empty.n_coordinates) == (0, d)
+    assert empty.at(none, np.zeros((0, d))).shape == (0,)
+    assert empty.batch(np.tile(game.lower, (3, 1))).shape == (3, 0)
+    assert empty.lipschitz(game.lower, game.upper).shape == (0,)
+    assert empty.lipschitz(game.lower, game.lower).shape == (0,)
+    assert empty.covers(game.lower, game.upper) is None
+    assert empty.take(none).n_columns == 0
+    assert family == "callable" or len(empty.signature()) == 0
+
+
+def test_a_table_beside_a_tiny_range_does_not_cover_it():
+    s = 1e-10
+    payoff = CurvePayoffs([s * 0.6, 1.0], [[0.0, 1.0]], [0, 0], [0, 0], [1.0, 1.0], [0.0, 0.0], 1)
+    with pytest.raises(InvalidGame, match=r"covers \[6e-11, 1\], but the aggregator's coordinate 0 ranges over \[1e-11, 5e-11\]"):
+        AggregativeGame([2], [[s * 0.1], [s * 0.5]], payoff)
+
+
+@pytest.mark.parametrize(("nodes", "covered"), [((0.0, 0.3333333333), True), ((1e-13, 1.0), True), ((0.0, 0.33333), False)])
+def test_a_table_may_fall_short_of_the_range_by_rounding(nodes, covered):
+    game = {"contribution": [[0.0], [1 / 3]], "payoff": TabulatedPayoffs((nodes,), [[0.0, 1.0], [0.0, 1.0]])}
+    if covered:
+        assert one_player(**game).gamma > 0
+    else:
+        with pytest.raises(InvalidGame, match="but the aggregator"):
+            one_player(**game)
+
+
+def test_coordinates_that_no_column_reads_need_no_table():
+    payoff = CurvePayoffs([0.0, 1.0], [[0.0, 2.0]], [0, 0], [1, 1], [1.0, 1.0], [0.0, 0.0], 2)
+    assert one_player(payoff, contribution=[[0.0, 0.0], [5.0, 1.0]]).gamma == pytest.approx([2.0])
+
+
 def test_tabulated_is_multilinear():
     payoff = TabulatedPayoffs((np.array([0.0, 1.0]), np.array([0.0, 2.0])), np.array([[[0.0, 2.0], [1.0, 5.0]]]))
     assert payoff.at(np.array([0]), np.array([[0.5, 1.0]])) == pytest.approx([2.0])
@@ -138,6 +270,25 @@ BAD_PAYOFFS = {
     "unknown curve": (lambda: CurvePayoffs([0.0, 1.0], [[0.0, 1.0]], [1], [0], [1.0], [0.0], 1), r"curve\[0\] is 1; there are 1"),
     "negative constant": (lambda: CallablePayoffs(lambda c, x: c, -1.0, 1, 1), r"lipschitz\[0\] is -1"),
     "slope of another length": (lambda: AffinePayoffs([0.0, 1.0], [[1.0]]), "slope has shape 1 x 1"),
+    "power of 64 bits": (lambda: PolynomialPayoffs([[1e300]], [[1.0]]), r"powers\[0, 0\] is 1e\+300, too large"),
+    "fractional power": (lambda: PolynomialPayoffs([[0.5]], [[1.0]]), r"powers\[0, 0\] is 0.5, not a whole number"),
+    "grids of nothing": (lambda: TabulatedPayoffs((None, None), np.zeros((1, 2, 2))), r"nodes\[0\] has shape scalar"),
+    "no grid at all": (lambda: TabulatedPayoffs(None, np.zeros((1, 2))), "nodes holds no grid"),
+    "a number for the grids": (lambda: TabulatedPayoffs(1.0, np.zeros((1, 2))), "nodes holds no grid"),
+    "no grids": (lambda: TabulatedPayoffs((), np.zeros(1)), "nodes holds no grid"),
+    "grids of another nesting": (lambda: TabulatedPayoffs([0.0, 1.0], np.zeros((1, 2))), r"nodes\[0\] has shape scalar"),
+    "no function": (lambda: CallablePayoffs(None, 1.0, 1, 1), "function is None, which cannot be called"),
+    "text for a function": (lambda: CallablePayoffs("x**2", 1.0, 1, 1), "function is 'x\\*\\*2', which cannot be called"),
+    "fewer than no columns": (lambda: CallablePayoffs(np.sin, 1.0, -1, 1), "n_columns is -1, less than 0"),
+    "fractional columns": (lambda: CallablePayoffs(np.sin, 1.0, 1.5, 1), "n_columns is 1.5, not a whole number"),
+    "no coordinates": (lambda: CallablePayoffs(np.sin, 1.0, 1, 0), "n_coordinates is 0, less than 1"),
+    "text for coordinates": (lambda: CallablePayoffs(np.sin, 1.0, 1, "1"), "n_coordinates is '1', not a whole number"),
+} | {
+    f"dimension {dimension!r}": (
+        lambda dimension=dimension: CurvePayoffs([0.0, 1.0], [[0.0, 1.0]], [0], [0], [1.0], [0.0], dimension),
+        f"payoff.dimension is {dimension!r}, (not a whole number|less than 1)",
+    )
+    for dimension in (None, "1", 1.5, 0, -1, True, np.nan)
 }
 
 

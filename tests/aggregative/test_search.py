@@ -1,0 +1,102 @@
+"""The bounds by which the search discards cells, and what an interrupt leaves behind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eqsolve.aggregative import (
+    AffinePayoffs,
+    AggregativeNash,
+    congestion,
+    random_affine,
+)
+from eqsolve.aggregative.programs import Box
+from eqsolve.aggregative.sweep import _Block, _Search, sweep
+from eqsolve.backends import Limits, get_backend, solve_family
+
+
+def flat(columns, d=1):
+    return AffinePayoffs(np.zeros(columns), np.zeros((columns, d)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("method", ["_offer", "_take", "_priced", "_push", "_interval"])
+def test_an_interrupt_anywhere_leaves_a_true_bound(monkeypatch, seed, method):
+    """Also in the middle of taking a block apart, when part of it is in no heap."""
+    family = AggregativeNash("paper", cells=4).family(random_affine(12, (1, 4), 2, gamma=2.0, seed=seed))
+    best = max(one.objective for one in solve_family(family, "native") if one.x is not None)
+    original = getattr(_Search, method)
+    for stop in range(1, 60):
+        calls = 0
+
+        def interrupted(self, *arguments, stop=stop):
+            nonlocal calls
+            calls += 1
+            if calls == stop:
+                raise KeyboardInterrupt
+            return original(self, *arguments)
+
+        monkeypatch.setattr(_Search, method, interrupted)
+        try:
+            result = sweep(family)
+        except KeyboardInterrupt:
+            continue
+        assert result.outcome.objective <= best + 1e-9 <= result.bound + 2e-9
+        if result.ended == "complete":
+            break
+
+
+def cell_of(search, number):
+    """A cell as the search sees it, narrowed."""
+    family = search.family
+    low, box = np.array(family.grid.index(number)), family.box(number)
+    part, allowed = search.whole.narrowed(box.allowed)
+    return _Block(low, low + 1, part, allowed, box.centre, box.half_width), box
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_price_bound_is_exact_at_a_cells_own_prices(seed):
+    """Strong duality; and at any other prices it is a bound."""
+    rng = np.random.default_rng(seed)
+    game = random_affine(12, (1, 4), 1 + seed % 3, gamma=1.0, types=4 if seed % 2 else None, seed=seed)
+    family = AggregativeNash("existence", cells=3).family(game)
+    search = _Search(family, Limits(), None, True, None)
+    with get_backend("native").open(family.base, vertex=True) as session:
+        for number in range(len(family)):
+            block, box = cell_of(search, number)
+            search.best, search.best_value, search.prices = None, -np.inf, []
+            search._solve(session, block)
+            if search.best is None:
+                continue
+            optimum = search.best_value
+            assert search._priced(block, np.inf) == pytest.approx(optimum, abs=1e-8)
+            search.prices = [rng.normal(0, 10, game.n_coordinates)]
+            assert search._priced(block, np.inf) >= optimum - 1e-9
+            assert search._interval(search.whole, box) >= optimum - 1e-9
+            assert search._interval(block.part, box_of_part(family, block)) >= optimum - 1e-9
+
+
+def box_of_part(family, block):
+    return Box.at(block.part, family.grid, family.tolerance, block.low, block.high)
+
+
+def test_interval_test_sees_each_side_and_the_sum_of_the_coordinates():
+    game = congestion(30, 3, types=2, seed=1)
+    family = AggregativeNash(1e6, cells=6).family(game)
+    search = _Search(family, Limits(), None, True, None)
+    for index in np.ndindex(6, 6, 6):
+        low, high = np.array(index) / 6, (np.array(index) + 1) / 6
+        reachable = low.sum() <= 1 + 1e-9 and high.sum() >= 1 - 1e-9
+        box = family.box(family.grid.number(index))
+        assert np.isfinite(search._interval(search.whole, box)) == reachable
+    one = random_affine(6, (1, 3), 1, gamma=3.0, seed=2)
+    family = AggregativeNash("existence", cells=40).family(one)
+    search = _Search(family, Limits(), None, True, None)
+    for number in range(40):
+        box = family.box(number)
+        g = one.contribution[:, 0]
+        least = one.reduce(np.minimum, np.where(box.allowed, g, np.inf)).sum()
+        most = one.reduce(np.maximum, np.where(box.allowed, g, -np.inf)).sum()
+        inside = most >= (box.centre - box.half_width)[0] - 1e-9 and least <= (box.centre + box.half_width)[0] + 1e-9
+        assert np.isfinite(search._interval(search.whole, box)) == inside
