@@ -245,9 +245,7 @@ def test_a_point_behind_the_exponential_cone():
 
 class Growing(ProgramFamily):
     base = Program(**parts())
-
-    def __len__(self):
-        return 3
+    size = 3
 
     def update(self, i):
         return Update(c=np.array([float(i), 0.0]), note=f"member {i}")
