@@ -92,11 +92,12 @@ def _versus(bench: Bench, players: int, dimension: int, tolerance: str, sample: 
     }
     if "cvxpy" in wanted:
         slow["cvxpy CLARABEL per cell"] = naive.cvxpy
+    slow["fresh highspy per cell, no presolve"] = lambda: naive.highs("off")
     scale = {name: naive.factor for name in slow if "per cell" in name and naive.factor > 1}
     taken = bench.compare(size, "solve", slow, scale=scale, repeats=1 if bench.quick else 3)
     ours_seconds = quick["eqsolve, whole sweep"]
     for peer, target in wanted.items():
-        name = next(one for one in slow if peer in one)
+        name = next(one for one in slow if peer in one)  # the first: HiGHS at its defaults
         bench.target(f"{size}: {name} / eqsolve", taken[name] / ours_seconds, target)
 
 

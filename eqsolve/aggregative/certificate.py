@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -64,7 +66,7 @@ def _largest_gain(game: AggregativeGame, used: IntArray, x: FloatArray) -> tuple
     return best
 
 
-def _deviations(game: AggregativeGame, used: IntArray, x: FloatArray):  # type: ignore[no-untyped-def]
+def _deviations(game: AggregativeGame, used: IntArray, x: FloatArray) -> Iterator[tuple[int, IntArray, IntArray, FloatArray]]:
     """Chunks of (first used column, positions in it, target columns, gains)."""
     width = game.n_actions[game.owner[used]]
     ends = np.cumsum(width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log, sqrt
-from typing import Literal
+from typing import Literal, cast
 
 from eqsolve.aggregative.game import AggregativeGame
 from eqsolve.arrays import FloatArray, float_array
@@ -59,7 +59,7 @@ class Tolerance:
         if isinstance(value, Tolerance):
             return value if not zeta else Tolerance(value.preset, zeta, value.eta)
         if isinstance(value, str):
-            return Tolerance(value, zeta)  # type: ignore[arg-type]
+            return Tolerance(cast(Preset, value), zeta)
         if isinstance(value, bool):
             raise InvalidData(f"tolerance is {value}", f"Give a number in payoff units, or one of {', '.join(PRESETS)}.")
         return Tolerance(None, zeta, float(float_array("tolerance", value, ())))

@@ -199,5 +199,5 @@ def make_outcome(
         y=y,
         z=z,
         notes=notes,
-        **facts,  # type: ignore[arg-type]
+        **facts,  # type: ignore[arg-type]  # each caller passes fields of Outcome by name
     )

@@ -9,7 +9,7 @@ from eqsolve.cli.output import print_json
 from eqsolve.cli.solve import Request, search
 from eqsolve.errors import FileTrouble, InvalidData, UnknownName, unknown
 from eqsolve.modelfile import Model
-from eqsolve.programs import Program
+from eqsolve.programs import Program, ProgramFamily
 
 SELECTORS = ("best", "base", "cell:NUMBER")
 
@@ -50,16 +50,16 @@ def select_program(model: Model, selector: str) -> Program:
     """
     if selector == "best":
         return search(model).program()
-    family = model.algorithm.family(model.game.merged())
+    family: ProgramFamily = model.algorithm.family(model.game.merged())
     if selector == "base":
-        return family.base  # type: ignore[no-any-return]
+        return family.base
     kind, _, number = selector.partition(":")
     if kind != "cell":
         raise unknown("program", selector, SELECTORS)
-    size = family.grid.size
+    size = family.size
     if not number.isdecimal() or int(number) >= size:
         raise InvalidData(f"there is no cell {number or '(none)'} in a grid of {size:,} cells", f"Give cell:0 to cell:{size - 1}.")
-    return family.base.with_values(family.update(int(number)))  # type: ignore[no-any-return]
+    return family[int(number)]
 
 
 def parse_entry(text: str) -> tuple[str, *tuple[str, ...]]:

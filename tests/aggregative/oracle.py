@@ -89,3 +89,8 @@ def _family(kind, rng, columns, d, lower, upper, size):
         return np.sin(np.einsum("kd,kd->k", slope[index], x) + phase[index])
 
     return CallablePayoffs(wave, np.abs(slope).sum(axis=1), columns, d)
+
+
+def flat(columns: int, d: int = 1) -> AffinePayoffs:
+    """Payoffs that are 0 everywhere."""
+    return AffinePayoffs(np.zeros(columns), np.zeros((columns, d)))

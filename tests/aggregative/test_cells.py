@@ -17,11 +17,7 @@ from eqsolve.aggregative import (
 )
 from eqsolve.aggregative.part import Part
 from eqsolve.aggregative.programs import Box
-from tests.aggregative.oracle import tiny_game
-
-
-def flat(columns, d=1):
-    return AffinePayoffs(np.zeros(columns), np.zeros((columns, d)))
+from tests.aggregative.oracle import flat, tiny_game
 
 
 @pytest.mark.parametrize(("kink", "seen"), [(1.4, True), (1.6, False)])

@@ -21,10 +21,7 @@ from eqsolve.aggregative import (
 )
 from eqsolve.certificates import GapCertificate, certify
 from eqsolve.errors import InvalidData, InvalidGame
-
-
-def flat(columns, d=1):
-    return AffinePayoffs(np.zeros(columns), np.zeros((columns, d)))
+from tests.aggregative.oracle import flat
 
 
 def test_types_of_different_weights_or_names_stay_apart():

@@ -14,11 +14,7 @@ from eqsolve.aggregative import (
     player_gains,
 )
 from eqsolve.aggregative.rounding import round_best, round_nearest
-from tests.aggregative.oracle import tiny_game
-
-
-def flat(columns, d=1):
-    return AffinePayoffs(np.zeros(columns), np.zeros((columns, d)))
+from tests.aggregative.oracle import flat, tiny_game
 
 
 def test_nearest_is_the_largest_remainder():

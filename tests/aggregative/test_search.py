@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from eqsolve.aggregative import (
-    AffinePayoffs,
     AggregativeNash,
     congestion,
     random_affine,
@@ -14,10 +13,6 @@ from eqsolve.aggregative import (
 from eqsolve.aggregative.programs import Box
 from eqsolve.aggregative.sweep import _Block, _Search, sweep
 from eqsolve.backends import Limits, get_backend, solve_family
-
-
-def flat(columns, d=1):
-    return AffinePayoffs(np.zeros(columns), np.zeros((columns, d)))
 
 
 @pytest.mark.parametrize("seed", range(3))
