@@ -49,7 +49,8 @@ class SweepResult:
     ----------
     cell : row-major number of the cell. box : its tolerances and actions.
     program : its stage program. outcome : the answer, at a vertex.
-    bound : no cell's program has a larger optimum; equal to the outcome's objective when the search was completed.
+    bound : no cell's program has a larger optimum: the outcome's objective up to rounding when the search was completed. Cells
+        that were solved count by a Lagrangian bound or a refutation computed from the game, not by the backend's word.
     ended : ``"complete"``, or what ended the search before: its ``"budget"`` or an ``"interrupt"``.
     """
 
@@ -138,6 +139,7 @@ class _Search:
         self.heap: list[tuple[float, int, int, _Block]] = []
         self.order = count()
         self.in_hand = -np.inf
+        self.proven = -np.inf
         self.counts = SweepCounts()
         self.best: tuple[int, Box, Program, Outcome] | None = None
         self.best_value = -np.inf
@@ -170,19 +172,19 @@ class _Search:
             for low, high in _children(block.low, block.high):
                 self._offer(low, high, block.part, bound)
         else:
-            self._solve(session, block)
+            self._solve(session, block, bound)
 
     def bound(self) -> float:
         """No cell's optimum exceeds this."""
         left = -self.heap[0][0] if self.heap else -np.inf
-        return max(self.best_value, left, self.in_hand)
+        return max(self.best_value, left, self.in_hand, self.proven)
 
     def result(self) -> SweepResult:
         """The best answer, or the reason why there is none."""
         if self.best is None:
             raise self._nothing()
         cell, box, program, outcome = self.best
-        bound = self.best_value if self.ended == "complete" else self.bound()
+        bound = max(self.best_value, self.proven) if self.ended == "complete" else self.bound()
         seconds = perf_counter() - self.began
         return SweepResult(cell, box, program, outcome, bound, self.ended, self.counts, seconds)
 
@@ -236,7 +238,34 @@ class _Search:
         edge = price @ block.centre + np.abs(price) @ block.half_width
         return min(bound, float((top + edge).min()) + SLACK * self.scale)
 
-    def _solve(self, session: Session, block: _Block) -> None:
+    def _refuted(self, block: _Block, price: FloatArray) -> bool:
+        """Whether a price vector proves that no point of a cell exists: the Lagrangian bound of a zero objective is negative."""
+        part, d = block.part, len(price)
+        top = part.largest(-price @ part.rows[:d], -price @ part.settled[:d], block.allowed)
+        edge = price @ block.centre + np.abs(price) @ block.half_width
+        return bool(top + edge < -ROUNDING * (np.abs(price) @ self.family.game.magnitude))
+
+    def _settle(self, block: _Block, above: float, program: Program, outcome: Outcome) -> None:
+        """Bound a solved cell by the backend's duals or ray, but from the game's data: any price vector gives a true bound.
+
+        A verdict that nothing proves leaves the cell with the bound that it had. Where the backend hands over no duals or
+        ray, the structure's own method looks for them.
+        """
+        infeasible = outcome.termination is Termination.INFEASIBLE
+        types, scale = self.family.game.n_types, self.family.scale
+        y = outcome.ray if infeasible else outcome.y
+        if y is None or (infeasible and not self._refuted(block, -y[types:] * scale)):
+            other = solve_program(program, "native")
+            y = other.ray if infeasible else other.y
+        if infeasible:
+            if y is None or not self._refuted(block, -y[types:] * scale):
+                self.proven = max(self.proven, above)
+            return
+        if y is not None:
+            self.prices = [*self.prices[-3:], y[types:] * scale]
+        self.proven = max(self.proven, self._priced(block, above))
+
+    def _solve(self, session: Session, block: _Block, above: float) -> None:
         family = self.family
         number = family.grid.number(block.low)
         box = family.box(number)
@@ -248,6 +277,7 @@ class _Search:
         self._count(programs=1)
         if outcome.termination is Termination.INFEASIBLE:
             self._count(infeasible=1)
+            self._settle(block, above, session.program, outcome)
         elif outcome.termination in (Termination.TIME_LIMIT, Termination.INTERRUPTED):
             self.ended = "budget" if outcome.termination is Termination.TIME_LIMIT else "interrupt"
         elif outcome.x is None or outcome.objective is None or not outcome.is_optimal:
@@ -256,8 +286,7 @@ class _Search:
                 "\n".join(outcome.notes) or "Try another backend.",
             )
         else:
-            if outcome.y is not None:
-                self.prices = [*self.prices[-3:], outcome.y[family.game.n_types :] * family.scale]
+            self._settle(block, above, session.program, outcome)
             if outcome.objective > self.best_value:
                 program = session.program
                 self.best = (number, box, program, at_vertex(program, outcome) if self.vertex else outcome)

@@ -91,7 +91,7 @@ class CvxpySession(RebuildSession):
         began = perf_counter()
         try:
             with warnings.catch_warnings(), _environment(self._name) as more:
-                warnings.simplefilter("ignore")
+                warnings.simplefilter("ignore")  # what they say of the answer is in the status and checked from the data
                 parts.problem.solve(solver=self._name, **given, **more)
             status = str(parts.problem.status)
         except cvxpy.error.SolverError as cause:

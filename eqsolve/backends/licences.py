@@ -179,7 +179,7 @@ def silence() -> Iterator[None]:
         os.dup2(nowhere, 2)
         # sys.stdout need not be file 1: in a notebook, under a test runner.
         with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # vendors announce their trial licences; the probe says it instead
             yield
     finally:
         sys.stdout.flush()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from eqsolve.aggregative import (
     AggregativeNash,
     congestion,
+    ev_charging,
     random_affine,
 )
 from eqsolve.aggregative.programs import Box
 from eqsolve.aggregative.sweep import _Block, _Search, sweep
-from eqsolve.backends import Limits, get_backend, solve_family
+from eqsolve.backends import Limits, Termination, get_backend, solve_family
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -61,7 +64,7 @@ def test_price_bound_is_exact_at_a_cells_own_prices(seed):
         for number in range(len(family)):
             block, box = cell_of(search, number)
             search.best, search.best_value, search.prices = None, -np.inf, []
-            search._solve(session, block)
+            search._solve(session, block, np.inf)
             if search.best is None:
                 continue
             optimum = search.best_value
@@ -95,3 +98,42 @@ def test_interval_test_sees_each_side_and_the_sum_of_the_coordinates():
         most = one.reduce(np.maximum, np.where(box.allowed, g, -np.inf)).sum()
         inside = most >= (box.centre - box.half_width)[0] - 1e-9 and least <= (box.centre + box.half_width)[0] + 1e-9
         assert np.isfinite(search._interval(search.whole, box)) == inside
+
+
+class Liar:
+    """A session that calls every cell infeasible, or every optimum a little worse, with duals that show nothing."""
+
+    def __init__(self, session, lie):
+        self.session, self.lie = session, lie
+
+    program = property(lambda self: self.session.program)
+
+    def update(self, update):
+        self.session.update(update)
+
+    def solve(self, limits=None, start=None):
+        outcome = self.session.solve(limits, start)
+        if self.lie == "infeasible":
+            return replace(outcome, termination=Termination.INFEASIBLE, x=None, y=None, ray=np.ones(self.program.n_rows))
+        return replace(outcome, objective=outcome.objective - 1.0) if outcome.x is not None else outcome
+
+
+@pytest.mark.parametrize("lie", ["infeasible", "worse"])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_backend_that_lies_cannot_lower_the_bound(lie, seed):
+    """Cells that the backend calls infeasible, or worse than they are, keep a bound that the game's data prove."""
+    family = AggregativeNash("opt", cells=3).family(random_affine(12, (1, 4), 2, gamma=2.0, seed=seed))
+    best = max(one.objective for one in solve_family(family, "native") if one.x is not None)
+    search = _Search(family, Limits(), None, True, None)
+    with get_backend("native").open(family.base, vertex=True) as session:
+        search.run(Liar(session, lie))
+    assert search.bound() >= best - 1e-9
+
+
+@pytest.mark.parametrize("backend", ["native", "highs", "scipy"])
+def test_true_verdicts_are_proven_tightly(backend):
+    """With or without rays and duals of the backend's own, infeasible cells are refuted and the bound is the optimum."""
+    for game, tolerance, cells in ((random_affine(400, (1, 4), 2), "paper", 12), (ev_charging(200, 4), "opt", None)):
+        found = sweep(AggregativeNash(tolerance, cells=cells).family(game), backend)
+        assert found.counts.infeasible
+        assert found.bound == pytest.approx(found.outcome.objective, abs=1e-7)
