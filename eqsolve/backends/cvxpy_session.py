@@ -58,7 +58,9 @@ class CvxpySession(RebuildSession):
         elif termination is not Termination.FAILED:
             x = parts.point(self.program)
             told = self.program.integrality is None and (self._solver.cone_duals or not self.program.cones)
-            y = duals_from_parts(parts, self.program) if told and termination is Termination.OPTIMAL else None
+            # Multipliers of a solver that stopped short may be good all the same: the certificate judges them by the data.
+            ended = termination in (Termination.OPTIMAL, Termination.INACCURATE)
+            y = duals_from_parts(parts, self.program) if told and ended else None
         return make_outcome(
             self.program,
             termination,

@@ -54,6 +54,7 @@ class NativeSession(RebuildSession):
             y=answer.y,
             ray=answer.ray,
             is_vertex=answer.is_vertex,
+            bound=answer.bound,
             backend=self.backend.name,
             version=__version__,
             seconds=Seconds(0.0, perf_counter() - began),

@@ -44,7 +44,7 @@ def choose_backend(program: Program) -> tuple[Backend, str]:
     BackendUnsupported : no usable backend takes this kind.
     """
     if program.structure is not None and program.structure.refuses(program) is None:
-        return get_backend("native"), f"auto picked native: the program is a {program.structure.name}"
+        return get_backend("native"), f"auto picked native: the structure is {program.structure.name}"
     for name in PREFERRED[program.kind]:
         backend = get_backend(name)
         if _takes(backend, program):

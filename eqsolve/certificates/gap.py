@@ -9,10 +9,15 @@ from typing import Any, Literal, get_args
 
 from eqsolve.errors import InvalidData
 
-Concept = Literal["NE", "CCE", "optimality"]
+Concept = Literal["NE", "CE", "CCE", "optimality"]
 Method = Literal["exact", "bracket", "statistical", "relaxation"]
 
-CONCEPT_NAMES: dict[Concept, str] = {"NE": "Nash gap", "CCE": "coarse correlated gap", "optimality": "optimality gap"}
+CONCEPT_NAMES: dict[Concept, str] = {
+    "NE": "Nash gap",
+    "CE": "correlated gap",
+    "CCE": "coarse correlated gap",
+    "optimality": "optimality gap",
+}
 EXACT_WIDTH = 1e-9
 """Largest width, relative to 1 + |upper|, of a gap that calls itself exact: rounding, and nothing else."""
 
@@ -55,8 +60,8 @@ class GapCertificate:
 
     Parameters
     ----------
-    concept : ``"NE"`` (largest gain of one player by a deviation of his own), ``"CCE"`` (the same before the recommendation
-        is seen) or ``"optimality"`` (distance to the best value).
+    concept : ``"NE"`` (largest gain of one player by a deviation of his own), ``"CE"`` (the same with knowledge of the own
+        recommendation), ``"CCE"`` (before the recommendation is seen) or ``"optimality"`` (distance to the best value).
     lower, upper : finite, in reward units.
     method : ``"exact"`` (computed from the game; the width is rounding), ``"bracket"`` (two true bounds), ``"statistical"``
         (holds with probability at least ``confidence``) or ``"relaxation"`` (the upper end comes from a relaxed program).

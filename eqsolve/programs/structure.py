@@ -16,7 +16,8 @@ class StructureAnswer:
     """What a structure's own method found.
 
     ``status`` is ``"optimal"``, ``"infeasible"`` (then ``ray`` is a Farkas ray) or ``"iteration_limit"``. Signs are those of
-    ``Outcome``: ``y`` = d(optimal objective)/d(rhs) in the user's sense.
+    ``Outcome``: ``y`` = d(optimal objective)/d(rhs) in the user's sense. ``bound`` is what the method has proved of the optimum
+    of a program with whole columns, by looking at all of its points.
     """
 
     status: Literal["optimal", "infeasible", "iteration_limit"]
@@ -25,6 +26,7 @@ class StructureAnswer:
     ray: FloatArray | None = None
     iterations: int = 0
     is_vertex: bool = False
+    bound: float | None = None
 
 
 @runtime_checkable
