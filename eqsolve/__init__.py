@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from eqsolve.aggregative import AggregativeGame, AggregativeNash, Equilibrium
     from eqsolve.backends import Limits, Outcome, all_backends, get_backend, solve_program
     from eqsolve.certificates import Bound, GapCertificate, certify
+    from eqsolve.driver import Checkpoints, Result, Status, solve
     from eqsolve.errors import EqsolveError
     from eqsolve.modelfile import Model, read_model, write_model
     from eqsolve.programs import Program, ProgramBuilder
-    from eqsolve.solving import solve
 
 __all__ = [
     "AggregativeGame",
     "AggregativeNash",
     "Bound",
+    "Checkpoints",
     "EqsolveError",
     "Equilibrium",
     "GapCertificate",
@@ -31,6 +32,8 @@ __all__ = [
     "Outcome",
     "Program",
     "ProgramBuilder",
+    "Result",
+    "Status",
     "__version__",
     "all_backends",
     "certify",
@@ -48,7 +51,7 @@ _HOMES = {
     "eqsolve.errors": ("EqsolveError",),
     "eqsolve.modelfile": ("Model", "read_model", "write_model"),
     "eqsolve.programs": ("Program", "ProgramBuilder"),
-    "eqsolve.solving": ("solve",),
+    "eqsolve.driver": ("Checkpoints", "Result", "Status", "solve"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
@@ -12,6 +12,9 @@ from tempfile import mkstemp
 from typing import Any
 
 from eqsolve.errors import FileTrouble
+
+MANIFEST = "manifest.json"
+"""Name of the file that makes a folder a finished run."""
 
 
 @contextmanager
@@ -29,15 +32,46 @@ def replacing(path: Path) -> Iterator[Path]:
         raise FileTrouble(f"cannot write {path}: {cause.strerror}", "Choose a folder that exists and may be written.") from cause
     beside = Path(name)
     try:
-        yield beside
-        beside.chmod(0o666 & ~_umask())
-        beside.replace(path)
-    except OSError as cause:
-        if isinstance(cause, FileTrouble):
-            raise
-        raise FileTrouble(f"cannot write {path}: {cause.strerror or cause}", "Check the free space and the permissions.") from cause
+        with telling(path):
+            yield beside
+            beside.chmod(0o666 & ~_umask())
+            beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Operating system errors inside the block become the FileTrouble that names the file."""
+    try:
+        yield
+    except FileTrouble:
+        raise
+    except OSError as cause:
+        raise FileTrouble(f"cannot write {path}: {cause.strerror or cause}", "Check the free space and the permissions.") from cause
+
+
+def clear_leftovers(folder: Path, names: Iterable[str]) -> None:
+    """Remove what killed writers of files of these names left beside them; the folder must have no other writer now."""
+    for name in names:
+        path = Path(name)
+        for left in folder.glob(f".{path.stem}-{'[a-z0-9_]' * 8}{path.suffix}"):
+            with telling(left):
+                left.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> Path:
+    """The folder, made with those above it when it is not there.
+
+    Raises
+    ------
+    FileTrouble : it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise FileTrouble(f"cannot make the folder {path}: {cause.strerror}", "Choose a folder that may be written.") from cause
+    return path
 
 
 def json_text(value: Any) -> str:

@@ -87,7 +87,7 @@ def test_solve_picks_the_default_algorithm():
 
 
 def test_solve_refuses_what_is_no_game():
-    with pytest.raises(InvalidData, match="a list has no default algorithm"):
+    with pytest.raises(InvalidData, match="a list is not a game that EqSolve can solve"):
         eqsolve.solve([1, 2])
 
 

@@ -234,6 +234,15 @@ class CallablePayoffs(Payoffs):
         self._columns = np.arange(n)
         self._dimension = whole_number("payoff.n_coordinates", n_coordinates, 1, InvalidGame)
 
+    def parts(self) -> dict[str, Any]:
+        """What the constructor takes; files cannot hold the function, fingerprints take its name."""
+        return {
+            "function": self.function,
+            "lipschitz": self.constants,
+            "n_columns": self.n_columns,
+            "n_coordinates": self._dimension,
+        }
+
     @property
     def n_columns(self) -> int:
         """Number of columns N."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
-from itertools import count, product
+from itertools import product
 from time import perf_counter
 from typing import Literal
 
@@ -16,6 +16,7 @@ from eqsolve.aggregative.programs import ROUNDING, Box, StageFamily
 from eqsolve.arrays import BoolArray, FloatArray, IntArray
 from eqsolve.backends import Limits, Outcome, Session, Termination, choose_backend, get_backend, solve_program
 from eqsolve.backends.solve import at_vertex
+from eqsolve.driver import NothingReached, OutOfTime
 from eqsolve.errors import EqsolveError
 from eqsolve.programs import Program
 
@@ -26,7 +27,7 @@ SLACK = 1e-12
 Ended = Literal["complete", "budget", "interrupt"]
 
 
-class NoFeasibleCell(EqsolveError):
+class NoFeasibleCell(NothingReached):
     """No cell of the grid has a feasible stage program."""
 
 
@@ -61,7 +62,15 @@ class SweepResult:
     bound: float
     ended: Ended
     counts: SweepCounts
-    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Best:
+    """A cell whose program has been solved: its number, its box, the answer."""
+
+    cell: int
+    box: Box
+    outcome: Outcome
 
 
 Progress = Callable[[SweepCounts, float, float], None]
@@ -93,16 +102,10 @@ def sweep(
     ------
     NoFeasibleCell : every cell was ruled out; the message says why that can be.
     """
-    search = _Search(family, limits or Limits(), progress, vertex, rescue="highs" if backend == "auto" else None)
-    chosen = choose_backend(family.base)[0] if backend == "auto" else get_backend(backend)
-    with chosen.open(family.base, vertex=vertex) as session:
-        try:
-            search.run(session)
-        except KeyboardInterrupt:
-            search.ended = "interrupt"
-            if search.best is None:
-                raise
-    return search.result()
+    search = Search(family, vertex=vertex, rescue=backend == "auto")
+    with search.open(backend) as session:
+        ended = search.run(session, limits or Limits(), progress)
+    return search.result(ended)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,12 +124,16 @@ class _Block:
         return int(np.prod(self.high - self.low, dtype=object))
 
 
-class _Search:
-    """The state of one search: a heap of blocks by bound, the best answer, the prices that bound the others."""
+class Search:
+    """The state of one search: a heap of blocks by bound, the best answer, the prices that bound the others.
 
-    def __init__(self, family: StageFamily, limits: Limits, progress: Progress | None, vertex: bool, rescue: str | None) -> None:
-        self.family, self.limits, self.progress = family, limits, progress
-        self.vertex, self.rescue = vertex, rescue
+    Parameters
+    ----------
+    vertex : keep vertices. rescue : let HiGHS answer a program on which the session gives up.
+    """
+
+    def __init__(self, family: StageFamily, *, vertex: bool = True, rescue: bool = False) -> None:
+        self.family, self.vertex, self.rescue = family, vertex, rescue
         game = family.game
         d = game.n_coordinates
         # Contributions often add up to a constant over the coordinates, which no single interval can see.
@@ -137,32 +144,56 @@ class _Search:
         self.scale = 1.0 + float(np.abs(game.weights) @ self.whole.players[game.owner])
         self.prices: list[FloatArray] = []
         self.heap: list[tuple[float, int, int, _Block]] = []
-        self.order = count()
+        self.order = 0
         self.in_hand = -np.inf
         self.proven = -np.inf
         self.counts = SweepCounts()
-        self.best: tuple[int, Box, Program, Outcome] | None = None
+        self.best: Best | None = None
         self.best_value = -np.inf
-        self.began = perf_counter()
-        self.ended: Ended = "complete"
+        self._offer(np.zeros_like(family.grid.cells), family.grid.cells, self.whole, np.inf)
 
-    def run(self, session: Session) -> None:
-        """Best-first until the best bound left is no better than the best answer, or the budget ends."""
-        self._offer(np.zeros_like(self.family.grid.cells), self.family.grid.cells, self.whole, np.inf)
-        while self.heap and -self.heap[0][0] > self._threshold():
-            if self._out_of_budget():
-                self.ended = "budget"
-                return
-            # While a block is taken apart its bound stands for it, so that an interrupt leaves a true bound behind.
-            self.in_hand = -self.heap[0][0]
-            self._take(session, heappop(self.heap)[-1], self.in_hand)
-            if self.ended != "complete":
-                return
-            self.in_hand = -np.inf
-            if self.progress is not None:
-                self.progress(self.counts, self.best_value, self.bound())
+    def open(self, backend: str) -> Session:
+        """A session for the stage programs; ``auto`` takes the structure's own exact method."""
+        base = self.family.base
+        chosen = choose_backend(base)[0] if backend == "auto" else get_backend(backend)
+        return chosen.open(base, vertex=self.vertex)
 
-    def _take(self, session: Session, block: _Block, above: float) -> None:
+    @property
+    def is_complete(self) -> bool:
+        """Whether no cell that is left can be better than the best answer."""
+        return not self.heap or -self.heap[0][0] <= self._threshold()
+
+    def run(self, session: Session, limits: Limits, progress: Progress | None = None) -> Ended:
+        """Best-first until the search is complete, the budget (seconds, programs) ends, or Ctrl-C; which of them it was."""
+        began = perf_counter()
+        try:
+            while not self.is_complete:
+                left = None if limits.seconds is None else limits.seconds - (perf_counter() - began)
+                if (left is not None and left <= 0) or (
+                    limits.iterations is not None and self.counts.programs >= limits.iterations
+                ):
+                    return "budget"
+                self.take(session, Limits(seconds=left))
+                if progress is not None:
+                    progress(self.counts, self.best_value, self.bound())
+        except OutOfTime:
+            return "budget"
+        except KeyboardInterrupt:
+            if self.best is None:
+                raise
+            return "interrupt"
+        return "complete"
+
+    def take(self, session: Session, limits: Limits) -> None:
+        """Take the best block apart, or solve its program when it is one cell.
+
+        Raises
+        ------
+        OutOfTime, KeyboardInterrupt : the program was cut short. The bound stays true; the cell is not looked at again.
+        """
+        # While a block is taken apart its bound stands for it, so that an interrupt leaves a true bound behind.
+        self.in_hand = above = -self.heap[0][0]
+        block = heappop(self.heap)[-1]
         bound = self._priced(block, above)
         if bound <= self._threshold():
             self._count(skipped=1)
@@ -172,35 +203,67 @@ class _Search:
             for low, high in _children(block.low, block.high):
                 self._offer(low, high, block.part, bound)
         else:
-            self._solve(session, block, bound)
+            self._solve(session, block, bound, limits)
+        self.in_hand = -np.inf
 
     def bound(self) -> float:
         """No cell's optimum exceeds this."""
-        left = -self.heap[0][0] if self.heap else -np.inf
-        return max(self.best_value, left, self.in_hand, self.proven)
+        solved = max(self.best_value, self.proven)
+        if self.is_complete:
+            return max(solved, self.in_hand)
+        return max(solved, self.in_hand, -self.heap[0][0])
 
-    def result(self) -> SweepResult:
-        """The best answer, or the reason why there is none."""
+    def result(self, ended: Ended = "complete") -> SweepResult:
+        """The best answer.
+
+        Raises
+        ------
+        NoFeasibleCell : there is none, and why.
+        """
         if self.best is None:
             raise self._nothing()
-        cell, box, program, outcome = self.best
-        bound = max(self.best_value, self.proven) if self.ended == "complete" else self.bound()
-        seconds = perf_counter() - self.began
-        return SweepResult(cell, box, program, outcome, bound, self.ended, self.counts, seconds)
+        best = self.best
+        return SweepResult(best.cell, best.box, self.program_of(best), best.outcome, self.bound(), ended, self.counts)
+
+    def program_of(self, best: Best) -> Program:
+        """The stage program that an answer belongs to."""
+        return self.family.base.with_values(self.family.update_of(best.cell, best.box))
+
+    def frontier(self) -> list[tuple[float, int, IntArray, IntArray]]:
+        """The blocks that are left, as (bound, order, low, high): what ``restore`` needs."""
+        return [(-bound, order, block.low, block.high) for bound, _, order, block in sorted(self.heap, key=lambda one: one[:3])]
+
+    def restore(self, frontier: list[tuple[float, int, IntArray, IntArray]]) -> None:
+        """Put blocks back, each with what its ancestors decided: halving leads from the whole range to a block in one way only."""
+        grid = self.family.grid
+        known: dict[bytes, Part] = {}
+
+        def part_of(low: IntArray, high: IntArray, around: Part) -> tuple[Part, Box, BoolArray]:
+            box = Box.at(around, grid, self.family.tolerance, low, high)
+            return (part := around.narrowed(box.allowed))[0], box, part[1]
+
+        self.heap = []
+        for bound, order, low, high in frontier:
+            around, at = self.whole, (np.zeros_like(grid.cells), grid.cells)
+            while not (np.array_equal(at[0], low) and np.array_equal(at[1], high)):
+                key = at[0].tobytes() + at[1].tobytes()
+                if key not in known:
+                    known[key] = part_of(*at, around)[0]
+                around = known[key]
+                at = next(one for one in _children(*at) if (one[0] <= low).all() and (high <= one[1]).all())
+            part, box, allowed = part_of(low, high, around)
+            block = _Block(low, high, part, allowed, box.centre, box.half_width)
+            heappush(self.heap, (-bound, block.size, order, block))
 
     def _threshold(self) -> float:
         return self.best_value + SLACK * self.scale if self.best is not None else -np.inf
-
-    def _out_of_budget(self) -> bool:
-        seconds, programs = self.limits.seconds, self.limits.iterations
-        late = seconds is not None and perf_counter() - self.began >= seconds
-        return late or (programs is not None and self.counts.programs >= programs)
 
     def _count(self, **more: int) -> None:
         self.counts = replace(self.counts, **{name: getattr(self.counts, name) + by for name, by in more.items()})
 
     def _push(self, bound: float, block: _Block) -> None:
-        heappush(self.heap, (-bound, block.size, next(self.order), block))
+        heappush(self.heap, (-bound, block.size, self.order, block))
+        self.order += 1
 
     def _offer(self, low: IntArray, high: IntArray, around: Part, above: float) -> None:
         """Test a block; keep it with its bound unless nothing in it can be feasible or better."""
@@ -265,21 +328,22 @@ class _Search:
             self.prices = [*self.prices[-3:], y[types:] * scale]
         self.proven = max(self.proven, self._priced(block, above))
 
-    def _solve(self, session: Session, block: _Block, above: float) -> None:
+    def _solve(self, session: Session, block: _Block, above: float, limits: Limits) -> None:
         family = self.family
         number = family.grid.number(block.low)
         box = family.box(number)
         session.update(family.update_of(number, box))
-        left = None if self.limits.seconds is None else max(1e-3, self.limits.seconds - (perf_counter() - self.began))
-        outcome = session.solve(Limits(seconds=left))
-        if outcome.termination is Termination.ITERATION_LIMIT and self.rescue is not None:
-            outcome = solve_program(session.program, self.rescue, vertex=self.vertex, limits=Limits(seconds=left))
+        outcome = session.solve(limits)
+        if outcome.termination is Termination.ITERATION_LIMIT and self.rescue:
+            outcome = solve_program(session.program, "highs", vertex=self.vertex, limits=limits)
+        if outcome.termination is Termination.TIME_LIMIT:
+            raise OutOfTime
+        if outcome.termination is Termination.INTERRUPTED:
+            raise KeyboardInterrupt
         self._count(programs=1)
         if outcome.termination is Termination.INFEASIBLE:
             self._count(infeasible=1)
             self._settle(block, above, session.program, outcome)
-        elif outcome.termination in (Termination.TIME_LIMIT, Termination.INTERRUPTED):
-            self.ended = "budget" if outcome.termination is Termination.TIME_LIMIT else "interrupt"
         elif outcome.x is None or outcome.objective is None or not outcome.is_optimal:
             raise EqsolveError(
                 f"the program of cell {number} ended with: {outcome.termination.value}",
@@ -288,17 +352,16 @@ class _Search:
         else:
             self._settle(block, above, session.program, outcome)
             if outcome.objective > self.best_value:
-                program = session.program
-                self.best = (number, box, program, at_vertex(program, outcome) if self.vertex else outcome)
+                self.best = Best(number, box, at_vertex(session.program, outcome) if self.vertex else outcome)
                 self.best_value = outcome.objective
 
     def _nothing(self) -> NoFeasibleCell:
         family = self.family
         game = family.game
-        if self.ended != "complete":
+        if not self.is_complete:
             solved = f"{self.counts.blocks} blocks tested, {self.counts.programs} programs solved"
             return NoFeasibleCell(
-                f"the {self.ended} came before a feasible cell was found ({solved})", "Give more of it, or a coarser grid."
+                f"the run ended before a feasible cell was found ({solved})", "Give more time, or a coarser grid."
             )
         least = 2 * family.grid.b * float(game.gamma.max())
         remedy = f"A tolerance of 2 b gamma = {least:.4g} (preset 'existence') always leaves a feasible cell."

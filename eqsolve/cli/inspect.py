@@ -6,20 +6,19 @@ from pathlib import Path
 
 from eqsolve.cli.app import MET
 from eqsolve.cli.output import print_json
-from eqsolve.cli.solve import Request, search
-from eqsolve.errors import FileTrouble, InvalidData, UnknownName, unknown
-from eqsolve.modelfile import Model
-from eqsolve.programs import Program, ProgramFamily
-
-SELECTORS = ("best", "base", "cell:NUMBER")
+from eqsolve.cli.solve import Conduct, Request, run_model
+from eqsolve.driver import Result
+from eqsolve.errors import FileTrouble, InvalidData, UnknownName
+from eqsolve.files import MANIFEST
+from eqsolve.modelfile.locate import shipped_paths
+from eqsolve.programs import Program
 
 
 def run_inspect(request: Request, selector: str, rows: list[str], columns: list[str], write: Path | None, as_json: bool) -> int:
     """Print the program, or the rows and columns asked for; write it where asked."""
-    model = request.read()
     if write is not None and not write.absolute().parent.is_dir():
         raise FileTrouble(f"cannot write {write}: there is no folder {write.parent}", "Make the folder first.")
-    program = select_program(model, selector)
+    program = select_program(request, selector)
     entries = {text: program.row(*parse_entry(text)) for text in rows}
     entries |= {text: program.column(*parse_entry(text)) for text in columns}
     if write is not None:
@@ -41,25 +40,23 @@ def _hides_sense(program: Program, path: Path) -> bool:
     return program.sense == "max" and path.suffix.lower() == ".mps"
 
 
-def select_program(model: Model, selector: str) -> Program:
-    """The program that ``best``, ``base`` or ``cell:217`` names.
+def select_program(request: Request, selector: str) -> Program:
+    """A program of a model, or of a saved run, which is not solved again.
 
     Raises
     ------
-    UnknownName : another selector. InvalidData : a cell that the grid does not have.
+    UnknownName, InvalidData : a selector that the algorithm does not have; a change to a saved run.
+    InvalidRun : the saved run has changed.
     """
-    if selector == "best":
-        return search(model).program()
-    family: ProgramFamily = model.algorithm.family(model.game.merged())
-    if selector == "base":
-        return family.base
-    kind, _, number = selector.partition(":")
-    if kind != "cell":
-        raise unknown("program", selector, SELECTORS)
-    size = family.size
-    if not number.isdecimal() or int(number) >= size:
-        raise InvalidData(f"there is no cell {number or '(none)'} in a grid of {size:,} cells", f"Give cell:0 to cell:{size - 1}.")
-    return family[int(number)]
+    folder = Path(request.model)
+    if not folder.is_dir() or (request.model in shipped_paths() and not (folder / MANIFEST).exists()):
+        model = request.read()
+        found: Program = model.algorithm.select(model.game, selector, lambda: run_model(model, Conduct()))
+        return found
+    if request != Request(request.model):
+        raise InvalidData(f"{request.model} is a saved run, in which nothing can be changed", "Inspect the model instead.")
+    result = Result.load(folder)
+    return result.algorithm.select(result.game, selector, lambda: result)
 
 
 def parse_entry(text: str) -> tuple[str, *tuple[str, ...]]:

@@ -1,22 +1,15 @@
-"""What the commands share: JSON, aligned tables, live progress, and a folder that can be written."""
+"""What the commands share: JSON, aligned tables, and a folder that can be written."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryFile
-from time import perf_counter
 from typing import Any
 
 from eqsolve.errors import FileTrouble
 from eqsolve.files import json_text
-
-REFRESH = 0.1
-"""Seconds between two lines of progress."""
 
 
 def print_json(value: Any) -> None:
@@ -58,27 +51,3 @@ class Folder:
         except OSError as cause:
             raise FileTrouble(f"cannot save in {path}: {at}: {cause.strerror}", "Choose a folder that may be written.") from cause
         return Folder(path)
-
-
-@contextmanager
-def progress_on_terminal() -> Iterator[Callable[[Any, float, float], None] | None]:
-    """A callback that shows the search on stderr while it runs, or None where stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("searching") as status:
-        shown = perf_counter()
-
-        def show(counts: Any, best: float, bound: float) -> None:
-            nonlocal shown
-            now = perf_counter()
-            if now - shown < REFRESH:
-                return
-            shown = now
-            welfare = f"welfare {best:,.6g}" if isfinite(best) else "no equilibrium yet"
-            limit = f", at most {bound:,.6g}" if isfinite(bound) else ""
-            status.update(f"{counts.blocks:,} blocks tested, {counts.programs:,} programs solved, {welfare}{limit}")
-
-        yield show

@@ -14,6 +14,7 @@ from eqsolve.aggregative import GENERATORS, AggregativeGame, AggregativeNash
 from eqsolve.arrays import FloatArray, IntArray, check_shape, int_array
 from eqsolve.errors import InvalidModelFile
 from eqsolve.modelfile.fields import Names, Numbers, Real, Strict, Whole
+from eqsolve.modelfile.packed import PackedPart
 from eqsolve.modelfile.payoffs import PayoffPart
 from eqsolve.modelfile.routes import RoutesPart, TravellersPart, routes_game
 from eqsolve.modelfile.schema import SystemFile
@@ -158,9 +159,20 @@ class ArraysGamePart(GamePart):
         return names
 
 
+class PackedGamePart(PackedPart):
+    """``npz``: a game that ``write_model`` wrote."""
+
+    def build(self, name: str | None) -> AggregativeGame:
+        """The game."""
+        game: AggregativeGame = self.game_of("aggregative", name)
+        return game
+
+
 def _kind_of_game(value: Any) -> str | None:
     if not isinstance(value, dict):
         return None
+    if "npz" in value:
+        return "<npz>"
     if "generator" in value:
         return f"<{value['generator']}>"
     return "<routes>" if "routes" in value or "travellers" in value else "<arrays>"
@@ -172,6 +184,7 @@ Game = Annotated[
     | Annotated[MarketPart, Tag("<market>")]
     | Annotated[EvChargingPart, Tag("<ev_charging>")]
     | Annotated[RoutesGamePart, Tag("<routes>")]
+    | Annotated[PackedGamePart, Tag("<npz>")]
     | Annotated[ArraysGamePart, Tag("<arrays>")],
     Discriminator(_kind_of_game),
 ]
@@ -212,7 +225,7 @@ class AggregativeFile(SystemFile):
         """The game."""
         return self.game.build(self.name)
 
-    def driver(self) -> AggregativeNash:
+    def driver(self, game: AggregativeGame) -> AggregativeNash:
         """The Nash subroutine with the file's parameters."""
         return AggregativeNash(**self.algorithm.model_dump(exclude={"name"}))
 

@@ -46,11 +46,11 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Real = Annotated[float, BeforeValidator(_real)]
 
 
-def _array(value: Any, info: ValidationInfo) -> FloatArray:
+def array(value: Any, info: ValidationInfo) -> FloatArray:
     """An array of numbers of any shape, from the list or the file that the value names."""
     name = str(info.field_name)
     if isinstance(value, dict):
-        return float_array(name, _from_file(value, info), error=InvalidModelFile)
+        return float_array(name, array_from_file(value, info), error=InvalidModelFile)
     bad = _not_a_number(value)
     if bad is not None:
         raise InvalidModelFile(f"is not an array of numbers: it holds {bad!r}", SOURCE)
@@ -64,26 +64,27 @@ def _names(value: Any, info: ValidationInfo) -> tuple[str, ...]:
         if "csv" in source:
             if "columns" in source:
                 raise InvalidModelFile("names come from one column", "Write {csv: file, column: name}.")
-            return _folder(info).table(source["csv"]).text(source["column"])
-        array = _folder(info).entry(source["npz"], source["key"])
-        value = array.tolist() if array.ndim == 1 else None
+            return folder_of(info).table(source["csv"]).text(source["column"])
+        held = folder_of(info).entry(source["npz"], source["key"])
+        value = held.tolist() if held.ndim == 1 else None
     if not isinstance(value, list) or any(isinstance(one, dict | list | float) or one is None for one in value):
         raise InvalidModelFile("is not a list of names", "Write [north, south], or {csv: file, column: name}.")
     return tuple(str(one) for one in value)
 
 
-Numbers = Annotated[FloatArray, BeforeValidator(_array)]
+Numbers = Annotated[FloatArray, BeforeValidator(array)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
-def _from_file(value: dict[Any, Any], info: ValidationInfo) -> Any:
+def array_from_file(value: dict[Any, Any], info: ValidationInfo) -> Any:
+    """The array that ``{npz: file, key: name}``, ``{csv: file, column: name}`` or ``{csv: file, columns: [...]}`` names."""
     source = _checked_source(value)
     if "npz" in source:
-        array = _folder(info).entry(source["npz"], source["key"])
+        array = folder_of(info).entry(source["npz"], source["key"])
         if array.dtype.kind not in "iuf":
             raise InvalidModelFile(f"array {source['key']!r} of {source['npz']} holds {array.dtype} values, not numbers")
         return array
-    table = _folder(info).table(source["csv"])
+    table = folder_of(info).table(source["csv"])
     if "column" in source:
         return table.numbers(source["column"])
     return np.column_stack([table.numbers(column) for column in source["columns"]])
@@ -103,7 +104,8 @@ def _checked_source(value: dict[Any, Any]) -> dict[str, Any]:
     return value
 
 
-def _folder(info: ValidationInfo) -> DataFolder:
+def folder_of(info: ValidationInfo) -> DataFolder:
+    """The folder of the model file that is being read."""
     folder = (info.context or {}).get("folder")
     if not isinstance(folder, DataFolder):
         raise InvalidData("a file is named, but there is no folder to read it from")

@@ -55,11 +55,11 @@ def find_model(path_or_name: str | Path) -> Path:
     path = Path(path_or_name)
     if path.is_file():
         return path
-    if path.is_dir():
+    shipped = shipped_paths()
+    if path.is_dir() and str(path_or_name) not in shipped:
         raise FileTrouble(f"{path} is a folder, not a model file")
     if path.suffix in SUFFIXES or path.parent != Path():
         raise FileTrouble(f"there is no model file {path}", _near(path))
-    shipped = shipped_paths()
     if str(path_or_name) in shipped:
         return shipped[str(path_or_name)]
     error = unknown("model", path_or_name, shipped)

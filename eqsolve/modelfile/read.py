@@ -35,13 +35,13 @@ class Model:
     description: str
 
 
-def read_model(path_or_name: str | Path, changes: Mapping[str, str] | None = None) -> Model:
+def read_model(path_or_name: str | Path, changes: Mapping[str, Any] | None = None) -> Model:
     """Read a model file by its path, or a shipped one by its name.
 
     Parameters
     ----------
-    changes : values that replace those of the file, by the dotted path of the key: ``{"game.players": "100"}``. They are read
-        as YAML.
+    changes : values that replace those of the file, by the dotted path of the key: ``{"game.players": "100"}``. Text is
+        read as YAML.
 
     Raises
     ------
@@ -55,15 +55,15 @@ def read_model(path_or_name: str | Path, changes: Mapping[str, str] | None = Non
     """
     path = find_model(path_or_name)
     document = read_yaml(path)
-    for key, text in (changes or {}).items():
-        _change(document, key, text)
+    for key, value in (changes or {}).items():
+        _change(document, key, value)
     system = _system(document)
     try:
         content = system.model_validate(document.values, context={"folder": DataFolder(path.parent)})
     except ValidationError as error:
         raise refusal(document, error) from error
     game = _built(document, "game", content.build)
-    algorithm = _built(document, "algorithm", content.driver)
+    algorithm = _built(document, "algorithm", lambda: content.driver(game))
     limits = Limits(content.limits.seconds, content.limits.iterations)
     about = " ".join((content.description or "").split())
     return Model(game, algorithm, content.backend, content.seed, limits, path, content.system, about)
@@ -98,12 +98,12 @@ def _built(document: Document, part: str, build: Any) -> Any:
         raise InvalidModelFile(f"{document.place((part,))}: {part}: {cause.what}", cause.remedy) from cause
 
 
-def _change(document: Document, key: str, text: str) -> None:
+def _change(document: Document, key: str, given: Any) -> None:
     keys = tuple(key.split("."))
     try:
-        value = yaml.safe_load(text)
+        value = yaml.safe_load(given) if isinstance(given, str) else given
     except (yaml.YAMLError, ValueError) as cause:
-        raise InvalidModelFile(f"--set {key}: {text!r} is not a YAML value") from cause
+        raise InvalidModelFile(f"--set {key}: {given!r} is not a YAML value") from cause
     at: Any = document.values
     for k, name in enumerate(keys[:-1]):
         at = at.setdefault(name, {})

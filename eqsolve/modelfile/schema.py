@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from eqsolve.driver import get_system
 from eqsolve.modelfile.fields import Strict, Whole
+from eqsolve.modelfile.generated import Parameters, make_algorithm
 
 
 class LimitsPart(Strict):
-    """``limits``: a budget in seconds and in programs."""
+    """``limits``: a budget in seconds and in iterations (steps of the algorithm)."""
 
     seconds: PositiveFloat | None = None
     iterations: PositiveInt | None = None
@@ -34,8 +36,18 @@ class SystemFile(Strict, ABC):
         """The game."""
 
     @abstractmethod
-    def driver(self) -> Any:
-        """The algorithm."""
+    def driver(self, game: Any) -> Any:
+        """The algorithm for the game."""
+
+
+class NamedFile(SystemFile, ABC):
+    """A model file whose ``algorithm`` is a name with parameters, as the system declares them; a subclass adds ``game``."""
+
+    algorithm: Parameters = Field(default_factory=dict)
+
+    def driver(self, game: Any) -> Any:
+        """The algorithm; the system's default for the game when there is no name."""
+        return make_algorithm(get_system(self.system), game, self.algorithm)
 
 
 def _aggregative() -> type[SystemFile]:
@@ -44,5 +56,35 @@ def _aggregative() -> type[SystemFile]:
     return AggregativeFile
 
 
-SYSTEMS: dict[str, Callable[[], type[SystemFile]]] = {"aggregative": _aggregative}
+def _markov_game() -> type[SystemFile]:
+    from eqsolve.modelfile.markov_game import MarkovGameFile
+
+    return MarkovGameFile
+
+
+def _mdp() -> type[SystemFile]:
+    from eqsolve.modelfile.mdp import MDPFile
+
+    return MDPFile
+
+
+def _normal_form() -> type[SystemFile]:
+    from eqsolve.modelfile.normal_form import NormalFormFile
+
+    return NormalFormFile
+
+
+def _polymatrix() -> type[SystemFile]:
+    from eqsolve.modelfile.polymatrix import PolymatrixFile
+
+    return PolymatrixFile
+
+
+SYSTEMS: dict[str, Callable[[], type[SystemFile]]] = {
+    "aggregative": _aggregative,
+    "markov_game": _markov_game,
+    "mdp": _mdp,
+    "normal_form": _normal_form,
+    "polymatrix": _polymatrix,
+}
 """The systems by the names that model files use; each is loaded when a file names it."""

@@ -6,27 +6,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
-from eqsolve.aggregative import (
-    AffinePayoffs,
-    AggregativeGame,
-    AggregativeNash,
-    CurvePayoffs,
-    Payoffs,
-    PolynomialPayoffs,
-    TabulatedPayoffs,
-)
 from eqsolve.backends import Limits
+from eqsolve.driver import Algorithm, system_of
+from eqsolve.driver.pack import to_bytes
 from eqsolve.errors import InvalidData
 from eqsolve.files import replacing
 
 
 def write_model(
     path: str | Path,
-    game: AggregativeGame,
-    algorithm: AggregativeNash | None = None,
+    game: Any,
+    algorithm: Algorithm[Any, Any, Any] | None = None,
     *,
     backend: str = "auto",
     seed: int = 0,
@@ -34,27 +26,28 @@ def write_model(
 ) -> Path:
     """Write ``<path>`` and beside it ``<stem>.npz``; ``read_model`` gives the same game back to the last bit.
 
+    Parameters
+    ----------
+    game : of any system.
+    algorithm : the default of its system when left out.
+
     Raises
     ------
-    InvalidData : payoffs given as a Python function, which no file can hold; or an extension other than .yaml and .yml.
+    InvalidData : a game with Python functions, or an algorithm with parameters that are neither numbers nor text, which no model
+        file can hold; an extension other than .yaml and .yml; not a game of EqSolve.
     FileTrouble : the folder does not exist or cannot be written.
     """
     target = Path(path)
     if target.suffix not in (".yaml", ".yml"):
         raise InvalidData(f"{target} does not end in .yaml or .yml")
     beside = target.with_suffix(".npz")
-    arrays: dict[str, Any] = {}
-
-    def put(key: str, value: Any) -> dict[str, str]:
-        arrays[key] = np.asarray(value)
-        return {"npz": beside.name, "key": key}
-
+    system = system_of(game)
     contents: dict[str, Any] = {
         "eqsolve": 1,
-        "system": "aggregative",
+        "system": system.name,
         "name": game.name,
-        "game": _game(game, put),
-        "algorithm": _algorithm(algorithm or AggregativeNash()),
+        "game": {"npz": beside.name},
+        "algorithm": _described(algorithm or system.default_algorithm(game)),
         "backend": backend,
         "seed": seed,
     }
@@ -62,51 +55,24 @@ def write_model(
     if budget:
         contents["limits"] = budget
     text = yaml.safe_dump(contents, sort_keys=False, allow_unicode=True)
+    packed = to_bytes(game)
     # Both are complete before either gets its name.
     with replacing(target) as new_yaml, replacing(beside) as new_npz:
         new_yaml.write_text(text, encoding="utf-8")
-        with new_npz.open("wb") as file:
-            np.savez(file, **arrays)
+        new_npz.write_bytes(packed)
     return target
 
 
-def _game(game: AggregativeGame, put: Any) -> dict[str, Any]:
-    part: dict[str, Any] = {
-        "n_actions": put("n_actions", game.n_actions),
-        "contribution": put("contribution", game.contribution),
-        "payoff": _payoff(game.payoff, put),
-        "welfare": put("welfare", game.weights),
-        "count": put("count", game.players),
-    }
-    labels = {
-        name: put(f"labels.{name}", getattr(game, name)) for name in ("coordinates", "types", "actions") if getattr(game, name)
-    }
-    if labels:
-        part["labels"] = labels
-    if game.type_of_player is not None:
-        part["type_of_player"] = put("type_of_player", game.type_of_player)
-    return part
+def _described(algorithm: Any) -> dict[str, Any]:
+    values = {key: _plain(key, value) for key, value in asdict(algorithm).items() if value is not None}
+    return {"name": type(algorithm).__name__, **values}
 
 
-def _payoff(payoff: Payoffs, put: Any) -> dict[str, Any]:
-    def of(family: str, *names: str) -> dict[str, Any]:
-        return {"family": family} | {name: put(f"payoff.{name}", getattr(payoff, name)) for name in names}
-
-    if isinstance(payoff, AffinePayoffs):
-        return of("affine", "base", "slope")
-    if isinstance(payoff, PolynomialPayoffs):
-        return of("polynomial", "powers", "coefficient")
-    if isinstance(payoff, CurvePayoffs):
-        return of("curves", "nodes", "curves", "curve", "coordinate", "scale", "base")
-    if isinstance(payoff, TabulatedPayoffs):
-        nodes = [put(f"payoff.nodes.{k}", axis) for k, axis in enumerate(payoff.nodes)]
-        return of("tabulated", "values") | {"nodes": nodes}
+def _plain(key: str, value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(key, one) for one in value]
+    if isinstance(value, bool | int | float | str):
+        return value
     raise InvalidData(
-        f"payoffs of the type {type(payoff).__name__} cannot be written to a file", "Tabulate the function: TabulatedPayoffs."
+        f"the algorithm's {key} is a {type(value).__name__}, which a model file does not hold", "Give it in Python when solving."
     )
-
-
-def _algorithm(algorithm: AggregativeNash) -> dict[str, Any]:
-    values = {key: value for key, value in asdict(algorithm).items() if value is not None}
-    cells = values.get("cells")
-    return {"name": "AggregativeNash", **values} | ({"cells": list(cells)} if isinstance(cells, tuple) else {})

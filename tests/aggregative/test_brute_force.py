@@ -24,7 +24,7 @@ def test_presets_keep_their_promises(seed):
         mine = by_plays[game.plays(result.actions).tobytes()]
         assert result.certificate.holds(1e-9)
         assert result.gap.upper == pytest.approx(mine.gap, abs=1e-12)
-        assert support_excess(result.game, result.found.outcome.x) <= game.n_coordinates
+        assert support_excess(result.merged, result.found.outcome.x) <= game.n_coordinates
         assert result.bounds[0].value is not None
         assert result.gap.upper <= result.bounds[0].value + 1e-9
         assert result.is_converged

@@ -19,7 +19,8 @@ from eqsolve.aggregative import (
     nash_gap,
     random_affine,
 )
-from eqsolve.certificates import GapCertificate, certify
+from eqsolve.certificates import GapCertificate
+from eqsolve.driver import Status
 from eqsolve.errors import InvalidData, InvalidGame
 from tests.aggregative.oracle import flat
 
@@ -33,9 +34,16 @@ def test_types_of_different_weights_or_names_stay_apart():
 
 def test_status_tells_a_broken_certificate_and_a_broken_bound():
     result = AggregativeNash(cells=6).solve(random_affine(20, 3, 2))
-    wrong = replace(result.found.outcome, x=result.found.outcome.x * 0.9)
-    assert "certificate" in replace(result, certificate=certify(result.found.program, wrong)).status
-    assert "exceeds its bound" in replace(result, gap=GapCertificate("NE", 9.0, 9.0, "exact")).status
+    worse = replace(result, gap=GapCertificate("NE", 9.0, 9.0, "exact")).judged()
+    assert worse.status is Status.REFUTED
+    assert "exceeds its bound" in worse.reason
+    best = result.state.concluded().best
+    wrong = replace(best, outcome=replace(best.outcome, x=best.outcome.x * 0.9))
+    state = result.state.concluded()
+    state.best = wrong
+    broken = replace(result, state=state).judged()
+    assert broken.status is Status.REFUTED
+    assert "certificate of the stage program" in broken.reason
     assert result.selection_gap == result.found.bound - result.welfare
 
 
@@ -98,7 +106,7 @@ def test_zeta_is_measured_by_the_constant_on_the_whole_range():
 def test_merged_players_keep_their_names_in_the_file(tmp_path):
     game = AggregativeGame([2, 2], [[0.0], [1.0]] * 2, AffinePayoffs([0.0] * 4, [[-1.0]] * 4), types=("alice", "bob"))
     result = AggregativeNash().solve(game)
-    assert result.game.types == ("alice and 1 others",)
+    assert result.merged.types == ("alice and 1 others",)
     lines = (result.save(tmp_path) / "actions.csv").read_text().splitlines()
     assert [line.split(",")[1] for line in lines[1:]] == ["alice", "bob"]
     assert nash_gap(game, game.plays(result.actions)).upper == result.gap.upper
@@ -134,7 +142,7 @@ def test_games_beyond_numbers_are_refused(change, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"game": None}, "game is None"),
+        ({"game": None}, "a NoneType is not a game"),
         ({"backend": None}, "backend is None"),
         ({"limits": 3}, "limits is 3"),
         ({"seed": -1}, "seed is -1"),
@@ -163,5 +171,5 @@ def test_an_interrupt_while_rounding_keeps_the_nearest(monkeypatch):
 
     monkeypatch.setattr("eqsolve.aggregative.nash.round_best", interrupted)
     result = AggregativeNash(cells=5).solve(random_affine(30, 3, 2))
-    assert result.status == "interrupted before the search was complete"
+    assert result.status == Status.INTERRUPTED
     assert result.gap.upper <= result.bounds[0].value + 1e-12

@@ -83,7 +83,7 @@ def test_every_backend_gives_a_vertex_and_the_same_equilibrium_value(game, backe
     assert other.certificate.holds(1e-6)
     assert other.is_converged
     assert other.found.bound == pytest.approx(native.found.bound, rel=1e-7, abs=1e-7)
-    assert support_excess(other.game, other.found.outcome.x) <= game.n_coordinates
+    assert support_excess(other.merged, other.found.outcome.x) <= game.n_coordinates
     assert other.gap.upper <= other.bounds[0].value + 1e-9
 
 

@@ -45,9 +45,9 @@ def test_standard_games_are_solved_and_certified(name, tolerance):
     result = AggregativeNash(tolerance, cells=8 if tolerance == "paper" else None).solve(game)
     assert result.certificate.holds(1e-7)
     assert result.gap.upper <= result.bounds[0].value + 1e-9
-    assert result.gap.upper == pytest.approx(player_gains(result.game, result.plays).max(), abs=1e-12)
+    assert result.gap.upper == pytest.approx(player_gains(result.merged, result.plays).max(), abs=1e-12)
     assert nash_gap(game, game.plays(result.actions)).upper == pytest.approx(result.gap.upper, abs=1e-12)
-    assert result.found.bound >= result.welfare - rounding_welfare_loss(result.game) - 1e-9
+    assert result.found.bound >= result.welfare - rounding_welfare_loss(result.merged) - 1e-9
     assert result.status == "converged"
 
 
@@ -117,7 +117,7 @@ def test_bounds_have_their_terms():
     assert sum(paper.terms.values()) == pytest.approx(paper.value)
     assert pure_existence(GAMES["affine"]).value == pytest.approx(3 * GAMES["affine"].delta * GAMES["affine"].gamma.max())
     wide = AggregativeNash(100.0, cells=2).solve(GAMES["affine"])
-    refused = paper_bound(wide.game, wide.family.grid, wide.found.box, wide.family.tolerance)
+    refused = paper_bound(wide.merged, wide.family.grid, wide.found.box, wide.family.tolerance)
     assert refused.value is None
     assert "exceeds the paper's" in refused.failed[0]
 
@@ -125,11 +125,11 @@ def test_bounds_have_their_terms():
 def test_a_budget_is_never_called_convergence():
     algorithm = AggregativeNash("paper", cells=12)
     full = algorithm.solve(GAMES["affine"])
-    result = algorithm.solve(GAMES["affine"], limits=Limits(iterations=full.found.counts.programs - 1))
+    result = algorithm.solve(GAMES["affine"], limits=Limits(iterations=full.iterations - 1))
     assert not result.is_converged
     assert "budget" in result.status
     assert result.found.bound >= full.found.bound - 1e-9
-    with pytest.raises(NoFeasibleCell, match="budget came before a feasible cell was found"):
+    with pytest.raises(NoFeasibleCell, match="ended before a feasible cell was found"):
         AggregativeNash(cells=12).solve(GAMES["affine"], limits=Limits(seconds=0.0))
 
 
@@ -170,9 +170,8 @@ def test_save_writes_what_json_says(tmp_path):
     result.save(tmp_path / "run")
     saved = json.loads((tmp_path / "run" / "result.json").read_text())
     assert saved == json.loads(json_text(result.to_json()))
-    with np.load(tmp_path / "run" / "equilibrium.npz") as arrays:
-        assert nash_gap(result.game, arrays["plays"]).upper == result.gap.upper
-        assert arrays["actions"].tolist() == result.actions.tolist()
+    with np.load(tmp_path / "run" / "policy.npz") as arrays:
+        assert nash_gap(result.merged, arrays["plays"]).upper == result.gap.upper
     with (tmp_path / "run" / "actions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 60

@@ -14,17 +14,17 @@ from eqsolve.aggregative import (
     random_affine,
 )
 from eqsolve.aggregative.programs import Box
-from eqsolve.aggregative.sweep import _Block, _Search, sweep
+from eqsolve.aggregative.sweep import Search, _Block, sweep
 from eqsolve.backends import Limits, Termination, get_backend, solve_family
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("method", ["_offer", "_take", "_priced", "_push", "_interval"])
+@pytest.mark.parametrize("method", ["_offer", "take", "_priced", "_push", "_interval"])
 def test_an_interrupt_anywhere_leaves_a_true_bound(monkeypatch, seed, method):
     """Also in the middle of taking a block apart, when part of it is in no heap."""
     family = AggregativeNash("paper", cells=4).family(random_affine(12, (1, 4), 2, gamma=2.0, seed=seed))
     best = max(one.objective for one in solve_family(family, "native") if one.x is not None)
-    original = getattr(_Search, method)
+    original = getattr(Search, method)
     for stop in range(1, 60):
         calls = 0
 
@@ -35,7 +35,7 @@ def test_an_interrupt_anywhere_leaves_a_true_bound(monkeypatch, seed, method):
                 raise KeyboardInterrupt
             return original(self, *arguments)
 
-        monkeypatch.setattr(_Search, method, interrupted)
+        monkeypatch.setattr(Search, method, interrupted)
         try:
             result = sweep(family)
         except KeyboardInterrupt:
@@ -59,12 +59,12 @@ def test_price_bound_is_exact_at_a_cells_own_prices(seed):
     rng = np.random.default_rng(seed)
     game = random_affine(12, (1, 4), 1 + seed % 3, gamma=1.0, types=4 if seed % 2 else None, seed=seed)
     family = AggregativeNash("existence", cells=3).family(game)
-    search = _Search(family, Limits(), None, True, None)
+    search = Search(family)
     with get_backend("native").open(family.base, vertex=True) as session:
         for number in range(len(family)):
             block, box = cell_of(search, number)
             search.best, search.best_value, search.prices = None, -np.inf, []
-            search._solve(session, block, np.inf)
+            search._solve(session, block, np.inf, Limits())
             if search.best is None:
                 continue
             optimum = search.best_value
@@ -82,7 +82,7 @@ def box_of_part(family, block):
 def test_interval_test_sees_each_side_and_the_sum_of_the_coordinates():
     game = congestion(30, 3, types=2, seed=1)
     family = AggregativeNash(1e6, cells=6).family(game)
-    search = _Search(family, Limits(), None, True, None)
+    search = Search(family)
     for index in np.ndindex(6, 6, 6):
         low, high = np.array(index) / 6, (np.array(index) + 1) / 6
         reachable = low.sum() <= 1 + 1e-9 and high.sum() >= 1 - 1e-9
@@ -90,7 +90,7 @@ def test_interval_test_sees_each_side_and_the_sum_of_the_coordinates():
         assert np.isfinite(search._interval(search.whole, box)) == reachable
     one = random_affine(6, (1, 3), 1, gamma=3.0, seed=2)
     family = AggregativeNash("existence", cells=40).family(one)
-    search = _Search(family, Limits(), None, True, None)
+    search = Search(family)
     for number in range(40):
         box = family.box(number)
         g = one.contribution[:, 0]
@@ -124,9 +124,9 @@ def test_a_backend_that_lies_cannot_lower_the_bound(lie, seed):
     """Cells that the backend calls infeasible, or worse than they are, keep a bound that the game's data prove."""
     family = AggregativeNash("opt", cells=3).family(random_affine(12, (1, 4), 2, gamma=2.0, seed=seed))
     best = max(one.objective for one in solve_family(family, "native") if one.x is not None)
-    search = _Search(family, Limits(), None, True, None)
+    search = Search(family)
     with get_backend("native").open(family.base, vertex=True) as session:
-        search.run(Liar(session, lie))
+        search.run(Liar(session, lie), Limits())
     assert search.bound() >= best - 1e-9
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import subprocess
@@ -33,7 +32,7 @@ def test_solve_prints_the_certified_gap(capsys):
     assert err == ""
     assert "1,000 players" in out
     assert "Nash gap" in out
-    assert "exact, over all deviations" in out
+    assert " exact " in out
     assert out.rstrip().endswith("converged")
 
 
@@ -55,8 +54,8 @@ def test_out_saves_what_was_found(capsys, tmp_path):
     assert "saved in" in out
     game = read_model("congestion", {"game.players": "60"}).game
     folder = tmp_path / "deep" / "run"
-    with np.load(folder / "equilibrium.npz") as saved, (folder / "actions.csv").open() as file:
-        plays = game.plays(saved["actions"])
+    with np.load(folder / "policy.npz") as saved, (folder / "actions.csv").open() as file:
+        plays = saved["plays"]
         rows = list(csv.DictReader(file))
     result = json.loads((folder / "result.json").read_text())
     assert result["value"] == pytest.approx(game.social_welfare(plays))
@@ -107,7 +106,7 @@ def test_an_unusable_backend_says_what_to_do(capsys):
 
 def test_a_file_in_the_way_of_out(capsys, tmp_path, monkeypatch):
     (tmp_path / "run").write_text("mine")
-    monkeypatch.setattr("eqsolve.cli.solve.search", lambda model: pytest.fail("solved before the folder was checked"))
+    monkeypatch.setattr("eqsolve.cli.solve.run_model", lambda *_: pytest.fail("solved before the folder was checked"))
     status, _, err = run(capsys, "solve", "congestion", *SMALL, "--out", str(tmp_path / "run"))
     assert status == 2
     assert "is a file, not a folder" in err
@@ -120,10 +119,11 @@ def test_a_file_in_the_way_of_out(capsys, tmp_path, monkeypatch):
 
 
 def test_running_out_of_budget_is_not_convergence(capsys, tmp_path):
-    status, out, _ = run(capsys, "solve", "congestion", "--iterations", "1", "--json", "--out", str(tmp_path))
+    status, out, _ = run(capsys, "solve", "congestion", "--iterations", "6", "--json", "--out", str(tmp_path))
     result = json.loads(out)
     assert status == 1
-    assert result["status"] == "stopped by its budget before the search was complete"
+    assert result["status"] == "stopped by its budget of iterations before it was complete"
+    assert result["iterations"] == 6
     assert result["value_bound"] > result["value"] + 1e-3
     assert json.loads((tmp_path / "result.json").read_text())["status"] == result["status"]
 
@@ -132,27 +132,8 @@ def test_a_budget_that_ends_before_anything(capsys, tmp_path):
     status, out, err = run(capsys, "solve", "congestion", "--seconds", "1e-6", "--json", "--out", str(tmp_path / "run"))
     assert status == 1
     assert json.loads(out)["gap"] is None
-    assert "budget came before" in err
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("first", [0, 1], ids=["before anything", "with an answer in hand"])
-def test_ctrl_c(first, capsys, monkeypatch, tmp_path):
-    @contextlib.contextmanager
-    def interrupting():
-        def callback(counts, best, bound):
-            if counts.programs >= first and (not first or np.isfinite(best)):
-                raise KeyboardInterrupt
-
-        yield callback
-
-    monkeypatch.setattr("eqsolve.cli.solve.progress_on_terminal", interrupting)
-    status, out, _ = run(capsys, "solve", "congestion", "--json", "--out", str(tmp_path / "run"))
-    result = json.loads(out)
-    assert status == 1
-    assert result["status"] != "converged"
-    assert (result["gap"] is None) == (first == 0)
-    assert (tmp_path / "run").exists() == (first == 1)
+    assert "ended before a feasible cell was found" in err
+    assert not (tmp_path / "run" / "manifest.json").exists()
 
 
 def test_inspect_prints_the_program_and_its_rows(capsys):
@@ -220,7 +201,15 @@ def test_backends_lists_every_backend(capsys):
 def test_models_lists_the_shipped_models(capsys):
     status, out, _ = run(capsys, "models")
     assert status == 0
-    assert [line.split()[0] for line in out.splitlines()[1:]] == ["congestion", "ev-charging", "market", "random-affine"]
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [
+        "chicken",
+        "congestion",
+        "ev-charging",
+        "grid-world",
+        "market",
+        "markov-coordination",
+        "random-affine",
+    ]
     status, out, _ = run(capsys, "models", "--json")
     assert json.loads(out)["congestion"]["system"] == "aggregative"
 
@@ -238,7 +227,7 @@ def test_version_and_help(capsys):
     assert run(capsys, "--version")[:2] == (0, "eqsolve 0.1.0\n")
     status, out, _ = run(capsys, "--help")
     assert status == 0
-    assert all(command in out for command in ("solve", "inspect", "backends", "models"))
+    assert all(command in out for command in ("solve", "certify", "report", "sweep", "inspect", "backends", "models"))
 
 
 @pytest.mark.parametrize(

@@ -45,4 +45,4 @@ def test_progress_goes_to_a_terminal_on_stderr_only():
     os.close(ours)
     assert process.returncode == 0
     assert result["status"] == "converged"
-    assert "searching" in shown
+    assert "AggregativeNash: starting" in shown
