@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from eqsolve.errors import InvalidData
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+Kernel: TypeAlias = "FloatArray | sparse.csr_array"
 Scalar = TypeVar("Scalar", bound=np.generic)
+
+SUM = 1e-9
+"""How far the sum of a distribution may be from 1; distributions are never rescaled."""
 
 
 def float_array(
@@ -34,8 +40,11 @@ def float_array(
     error : not numeric, of another shape, or not finite; the message names the first offending index and its value.
     """
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as cause:
+        array = np.asarray(value)
+        if array.dtype.kind == "c":
+            raise TypeError("complex numbers have no order")
+        array = np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as cause:
         raise error(f"{name} is not an array of numbers: {cause}") from cause
     if shape is not None:
         if array.ndim == 0 and None not in shape:
@@ -132,3 +141,86 @@ def frozen(array: npt.NDArray[Scalar], given: Any = None) -> npt.NDArray[Scalar]
         array = array.copy()
     array.setflags(write=False)
     return array
+
+
+def transition_kernels(
+    given: Any, shape: tuple[int, int], horizon: int | None, place: Callable[[int | None, int], str], error: type[InvalidData]
+) -> tuple[Kernel, ...]:
+    """One transition kernel (K, S), or one per step of the horizon, from what a caller gave: dense or sparse, checked, read-only.
+
+    Parameters
+    ----------
+    place : (step or None, row) -> the row in words, for messages.
+
+    Raises
+    ------
+    error : another shape or number of kernels, an entry that is not finite or negative, a row that does not sum to 1 within 1e-9.
+    """
+    if not _one_per_step(given):
+        return (_stochastic_rows("transition", given, shape, lambda row: place(None, row), error),)
+    if horizon is None or len(given) != horizon:
+        raise error(
+            f"transition has {len(given)} kernels and the horizon is {horizon}",
+            f"Give one kernel {shape[0]} x {shape[1]}, or with a horizon one per step.",
+        )
+
+    def checked(h: int, one: Any) -> Kernel:
+        return _stochastic_rows(f"transition[{h}]", one, shape, lambda row: place(h, row), error)
+
+    return tuple(checked(h, one) for h, one in enumerate(given))
+
+
+def _one_per_step(given: Any) -> bool:
+    if isinstance(given, np.ndarray):
+        return given.ndim == 3
+    if not isinstance(given, tuple | list) or not len(given):
+        return False
+    try:
+        return bool(sparse.issparse(given[0]) or np.ndim(given[0]) == 2)
+    except ValueError:  # rows of different lengths; refused with its place further on
+        return False
+
+
+def _stochastic_rows(
+    name: str, given: Any, shape: tuple[int, int], place: Callable[[int], str], error: type[InvalidData]
+) -> Kernel:
+    kernel = _sparse(name, given, shape, error) if sparse.issparse(given) else float_array(name, given, shape, error=error)
+    data = np.asarray(kernel.data) if sparse.issparse(kernel) else kernel.reshape(-1)
+    if data.size and data.min() < 0:
+        k = int(np.argmax(data < 0))
+        row, to = _entry(kernel, k)
+        raise error(f"{place(row)} has probability {data[k]:g} for next state {to}")
+    total = np.asarray(kernel.sum(axis=1))
+    wrong = np.abs(total - 1.0) > SUM
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise error(
+            f"{place(row)} sums to {total[row]:.12g}, not 1",
+            f"{int(wrong.sum())} of {shape[0]} rows fail, this one is the first. If the rows are counts, divide by their sums.",
+        )
+    return kernel
+
+
+def _sparse(name: str, given: Any, shape: tuple[int, int], error: type[InvalidData]) -> sparse.csr_array:
+    """A canonical read-only copy: sorted, without duplicates, without stored zeros."""
+    if given.dtype.kind not in "biuf":
+        raise error(f"{name} is not a matrix of real numbers: its type is {given.dtype}")
+    check_shape(name, given, shape, error)
+    kernel = sparse.csr_array(given, dtype=np.float64, copy=True)
+    kernel.sum_duplicates()
+    bad = ~np.isfinite(kernel.data)
+    if bad.any():
+        k = int(np.argmax(bad))
+        row, to = _entry(kernel, k)
+        raise error(f"{name}[{row}, {to}] is {kernel.data[k]}", f"{int(bad.sum())} of {len(bad)} entries are not finite.")
+    kernel.eliminate_zeros()
+    for part in (kernel.data, kernel.indices, kernel.indptr):
+        part.setflags(write=False)
+    return kernel
+
+
+def _entry(kernel: Any, k: int) -> tuple[int, int]:
+    """Row and column of the k-th stored entry."""
+    if sparse.issparse(kernel):
+        return int(np.searchsorted(kernel.indptr, k, side="right")) - 1, int(kernel.indices[k])
+    return divmod(k, int(kernel.shape[1]))

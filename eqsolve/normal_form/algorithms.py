@@ -10,40 +10,39 @@ import numpy as np
 from eqsolve.arrays import FloatArray, frozen, real_number, whole_number
 from eqsolve.backends import Limits, Outcome
 from eqsolve.driver import Answered, OneProgram, Result
-from eqsolve.errors import InvalidData
+from eqsolve.errors import InvalidData, unknown
 from eqsolve.normal_form.correlated import answer_program, distribution_of, equilibrium_program
 from eqsolve.normal_form.game import NormalFormGame
 from eqsolve.normal_form.policies import Lottery, MixedProfile
 from eqsolve.normal_form.polymatrix import PolymatrixGame
-from eqsolve.normal_form.programs import Correlated
-from eqsolve.normal_form.pure import profile_of, pure_nash_program, why_none
-from eqsolve.normal_form.regret import CONCEPTS
+from eqsolve.normal_form.programs import OBJECTIVES, Correlated, check_sense
+from eqsolve.normal_form.pure import TOLERANCE, largest_gains, profile_of, pure_nash_program, why_none
+from eqsolve.normal_form.regret import check_concept
 from eqsolve.normal_form.zero_sum import strategies_of, value_program
 from eqsolve.programs import Program
 
-TOLERANCE = 1e-6
-"""Gap of an exact equilibrium, relative to 1 + the largest payoff, that solvers may leave."""
 
-
-def as_objective(given: Any) -> str | tuple[str, int]:
-    """An objective by name, or ``("player", i)``, which files hold as a list.
+def as_objective(given: Any) -> str | tuple[str, int | str]:
+    """An objective by name, or ``("player", i)`` by number or label, which files hold as a list.
 
     Raises
     ------
-    InvalidData : neither.
+    InvalidData, UnknownName : neither.
     """
     if isinstance(given, str):
+        if given not in OBJECTIVES:
+            raise unknown("objective", given, (*OBJECTIVES, "('player', i)"))
         return given
-    if isinstance(given, tuple | list) and len(given) == 2 and given[0] == "player":
-        return ("player", whole_number("player of the objective", given[1], 0))
+    if isinstance(given, tuple | list) and len(given) == 2 and isinstance(given[0], str) and given[0] == "player":
+        who = given[1] if isinstance(given[1], str) else whole_number("player of the objective", given[1], 0)
+        return ("player", who)
     raise InvalidData(f"objective is {given!r}", "Give 'welfare', ('player', i), 'max_entropy' or 'max_gini'.")
 
 
 def _beyond(result: Result[Any, Any, Any], allowed: float) -> str:
     """The objection to a gap above what the algorithm allows."""
-    payoffs = result.game.payoffs if isinstance(result.game, NormalFormGame) else np.ones(1)
-    slack = TOLERANCE * (1.0 + float(np.abs(payoffs).max()))
-    return f"the gap {result.gap.upper:.3g} is above {allowed:.3g}" if result.gap.upper > allowed + slack else ""
+    most = allowed + TOLERANCE * float(largest_gains(result.game).max())
+    return f"the gap {result.gap.upper:.3g} is above {most:.3g}" if result.gap.upper > most else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +58,15 @@ class CorrelatedSelection(OneProgram[NormalFormGame, Lottery]):
     """
 
     concept: Correlated = "CE"
-    objective: str | tuple[str, int] = "welfare"
+    objective: str | tuple[str, int | str] = "welfare"
     sense: Literal["min", "max"] = "max"
     epsilon: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.concept not in CONCEPTS:
-            raise InvalidData(f"concept is {self.concept!r}, not one of {', '.join(CONCEPTS)}")
+        check_concept(self.concept)
         object.__setattr__(self, "objective", as_objective(self.objective))
-        real_number("epsilon", self.epsilon, least=0.0)
+        object.__setattr__(self, "epsilon", real_number("epsilon", self.epsilon, least=0.0))
+        check_sense(self.sense)
 
     def build(self, game: NormalFormGame) -> Program:
         """The program over the profiles."""
@@ -116,13 +115,14 @@ class PureNashSelection(OneProgram[Any, MixedProfile]):
     NothingReached : there is none; the message says why.
     """
 
-    objective: str | tuple[str, int] = "welfare"
+    objective: str | tuple[str, int | str] = "welfare"
     sense: Literal["min", "max"] = "max"
     epsilon: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "objective", as_objective(self.objective))
-        real_number("epsilon", self.epsilon, least=0.0)
+        object.__setattr__(self, "epsilon", real_number("epsilon", self.epsilon, least=0.0))
+        check_sense(self.sense)
 
     def build(self, game: NormalFormGame | PolymatrixGame) -> Program:
         """The integer program."""

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from eqsolve.arrays import FloatArray, frozen
+from eqsolve.arrays import FloatArray, float_array, frozen
 from eqsolve.backends.base import Backend
 from eqsolve.certificates import GapCertificate, Witness
-from eqsolve.errors import InvalidData, unknown
 from eqsolve.normal_form.correlated import CorrelatedEquilibrium, correlated_equilibrium
 from eqsolve.normal_form.markov import FiniteMarkovGame
-from eqsolve.normal_form.regret import CONCEPTS, Correlated, action_values
+from eqsolve.normal_form.regret import Correlated, action_values, check_concept
 from eqsolve.programs import Program
 from eqsolve.programs.program import Sense
 
-StageObjective = str | tuple[Literal["player"], int] | Callable[[int, int], Any]
+StageObjective = str | tuple[str, int | str] | Callable[[int, int], Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,12 +59,19 @@ class MarkovCorrelated:
     gap: GapCertificate
 
     def at(self, h: int, s: int) -> FloatArray:
-        """(m_1, ..., m_N) the distribution over joint actions at step h in state s."""
-        return self.policy[h, self.game.pairs_at(s)].reshape(self.game.shape_at(s))
+        """(m_1, ..., m_N) the distribution over joint actions at step h in state s.
+
+        Raises
+        ------
+        InvalidGame : there is no such step or state.
+        """
+        step, state = self.game.check_place(h, s)
+        return self.policy[step, self.game.pairs_at(state)].reshape(self.game.shape_at(state))
 
     def stage(self, h: int, s: int) -> CorrelatedEquilibrium:
         """The stage game of step h and state s, solved again."""
-        return _solve_stage(self.game, h, s, self.values[h + 1], self.concept, self.objective, self.sense, "auto")
+        step, state = self.game.check_place(h, s)
+        return _solve_stage(self.game, step, state, self.values[step + 1], self.concept, self.objective, self.sense, "auto")
 
     def program(self, h: int, s: int) -> Program:
         """The program of step h and state s."""
@@ -92,7 +98,7 @@ def stage(
     ------
     See ``correlated_equilibrium``.
     """
-    worth = np.asarray(values, dtype=np.float64)
+    worth = float_array("values", values, (game.n_players, game.n_states))
     states = range(game.n_states)
     return joined(solve_state(s, game, h, worth, concept, objective, sense, backend) for s in states)
 
@@ -181,8 +187,7 @@ def deviation_values(game: FiniteMarkovGame, policy: npt.ArrayLike, concept: Cor
     ------
     InvalidGame, UnknownName : not a policy of the game, another concept.
     """
-    if concept not in CONCEPTS:
-        raise unknown("concept", concept, CONCEPTS)
+    check_concept(concept)
     pi = game.check_policy(policy)
     values = np.empty((game.horizon + 1, game.n_players, game.n_states))
     values[-1] = game.terminal
@@ -228,7 +233,6 @@ def _solve_stage(
     sense: Sense,
     backend: str | Backend,
 ) -> CorrelatedEquilibrium:
-    if not 0 <= h < game.horizon:
-        raise InvalidData(f"step {h} is not one of 0 to {game.horizon - 1}")
+    stage_game = game.stage_game(h, s, values)
     wanted = objective(h, s) if callable(objective) else objective
-    return correlated_equilibrium(game.stage_game(h, s, values), concept, wanted, sense=sense, backend=backend)
+    return correlated_equilibrium(stage_game, concept, wanted, sense=sense, backend=backend)

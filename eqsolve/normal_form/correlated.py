@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,12 @@ import numpy.typing as npt
 from eqsolve.arrays import FloatArray, frozen
 from eqsolve.backends import Limits, Outcome, get_backend, solve_program
 from eqsolve.backends.base import Backend, Options
-from eqsolve.certificates import GapCertificate, ProgramCertificate, certify
+from eqsolve.certificates import GapCertificate
 from eqsolve.errors import BackendFailure
 from eqsolve.normal_form.game import NormalFormGame
 from eqsolve.normal_form.programs import correlated_program, support_program
 from eqsolve.normal_form.regret import Correlated, correlated_gap
+from eqsolve.normal_form.solved import Solved
 from eqsolve.programs import Program
 from eqsolve.programs.program import Sense
 
@@ -26,7 +26,7 @@ MANY = 100
 
 
 @dataclass(frozen=True, eq=False)
-class CorrelatedEquilibrium:
+class CorrelatedEquilibrium(Solved):
     """A (coarse) correlated equilibrium with what is known of it.
 
     Parameters
@@ -48,15 +48,6 @@ class CorrelatedEquilibrium:
     gap: GapCertificate
     outcome: Outcome
     _program: Program = field(repr=False)
-
-    @cached_property
-    def certificate(self) -> ProgramCertificate:
-        """The certificate of the program, with a rigorous bound on the value. Computed when first asked for."""
-        return certify(self._program, self.outcome)
-
-    def program(self) -> Program:
-        """The program that was solved."""
-        return self._program
 
     def support(self, threshold: float = 1e-9) -> list[tuple[tuple[int, ...], float]]:
         """Profiles with probability above a threshold, the likeliest first."""
@@ -145,7 +136,8 @@ def equilibrium_program(
     support = None
     if isinstance(objective, str) and objective == "max_entropy":
         widest = solve_program(support_program(game, concept, epsilon), "auto")
-        support = None if widest.x is None else widest.x[game.n_profiles :].reshape(game.shape) > 0.5
+        if widest.is_optimal and widest.x is not None:
+            support = widest.x[game.n_profiles :].reshape(game.shape) > 0.5
     return correlated_program(game, concept, objective, sense=sense, epsilon=epsilon, support=support)
 
 
@@ -161,9 +153,16 @@ def answer_program(
 
 
 def distribution_of(game: NormalFormGame, outcome: Outcome) -> FloatArray:
-    """(m_1, ..., m_N) the distribution in a backend's point, which is one up to the backend's tolerance."""
+    """(m_1, ..., m_N) the distribution in a backend's point, which is one up to the backend's tolerance.
+
+    Raises
+    ------
+    BackendFailure : the point has no positive entry.
+    """
     assert outcome.x is not None
     q = np.maximum(outcome.x[: game.n_profiles], 0.0)
+    if not q.any():
+        raise BackendFailure(f"backend {outcome.backend!r} returned a point without a positive probability", "Try another backend.")
     return frozen((q / q.sum()).reshape(game.shape))
 
 

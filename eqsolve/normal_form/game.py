@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eqsolve.arrays import FloatArray, IntArray, float_array, frozen, int_array, real_number
-from eqsolve.errors import InvalidGame, UnknownName, unknown
+from eqsolve.arrays import SUM, FloatArray, IntArray, float_array, frozen, int_array, real_number, whole_number
+from eqsolve.errors import InvalidData, InvalidGame, UnknownName, unknown
 
-SUM = 1e-9
-"""How far the sum of a distribution may be from 1; distributions are never rescaled."""
 LARGEST = 50_000_000
 """Most numbers in a payoff table; a larger game belongs in a form that does not list its profiles."""
+MOST_PLAYERS = 62
+"""Most players of a table: numpy's arrays have 64 axes, and programs need one beside those of the players and the payoffs."""
+HUGE = 1e100
+"""Payoffs beyond this are refused: their sums and differences, and the products of these in solvers, leave the range of floats."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -56,7 +58,7 @@ class NormalFormGame:
     def __init__(
         self, payoffs: Any, *, players: Sequence[str] = (), actions: Sequence[Any] = (), name: str = "normal-form game"
     ) -> None:
-        table = float_array("payoffs", payoffs, error=InvalidGame)
+        table = payoff_array("payoffs", payoffs)
         if table.ndim < 2:
             raise InvalidGame(
                 f"payoffs has {table.ndim} axes", "Give (N, m_1, ..., m_N): one axis for players, then one per player."
@@ -71,7 +73,7 @@ class NormalFormGame:
             raise InvalidGame(f"player {table.shape[1:].index(0)} has no action")
         put = object.__setattr__
         put(self, "payoffs", table)
-        put(self, "players", _labels("players", players, table.shape[0]))
+        put(self, "players", unique_labels("players", players, table.shape[0]))
         put(self, "actions", _action_labels(actions, table.shape[1:]))
         put(self, "name", str(name))
 
@@ -83,7 +85,7 @@ class NormalFormGame:
         ------
         InvalidGame : as ``NormalFormGame``, or arrays of different shapes.
         """
-        tables = [float_array(f"payoffs[{i}]", one, error=InvalidGame) for i, one in enumerate(payoffs)]
+        tables = [payoff_array(f"payoffs[{i}]", one) for i, one in enumerate(payoffs)]
         if len(tables) == 1 and tables[0].ndim == 2:
             tables.append(np.negative(tables[0]))
         for i, one in enumerate(tables):
@@ -112,11 +114,10 @@ class NormalFormGame:
         if not counts.size or counts.min() < 1:
             raise InvalidGame(f"n_actions is {counts.tolist()}: every player needs an action")
         sides = tuple(counts.tolist())
-        if prod(sides) * len(sides) > LARGEST:
-            raise InvalidGame(f"the table has {prod(sides):,} profiles", f"At most {LARGEST:,} payoffs are held.")
+        check_size(sides)
         where = int_array("profiles", profiles, (None, len(sides)), error=InvalidGame)
         values = float_array("payoffs", payoffs, where.shape, error=InvalidGame)
-        _check_actions("profiles", where, counts)
+        check_actions("profiles", where, counts)
         flat = np.ravel_multi_index(tuple(where.T), sides)
         order = np.argsort(flat, kind="stable")
         twice = np.flatnonzero(np.diff(flat[order]) == 0)
@@ -177,19 +178,17 @@ class NormalFormGame:
         where = int_array("profile", profiles, error=InvalidGame)
         if not where.ndim or where.shape[-1] != self.n_players:
             raise InvalidGame(f"the profile has shape {where.shape}; its last axis is the {self.n_players} players")
-        _check_actions("profile", where, np.asarray(self.shape))
+        check_actions("profile", where, np.asarray(self.shape))
         return where
 
-    def check_mixed(self, strategies: Sequence[npt.ArrayLike]) -> tuple[FloatArray, ...]:
+    def check_mixed(self, strategies: Any) -> tuple[FloatArray, ...]:
         """One mixed strategy (m_i,) per player.
 
         Raises
         ------
         InvalidGame : another number of strategies, a wrong length, a negative probability, or a sum that is not 1 within 1e-9.
         """
-        if len(strategies) != self.n_players:
-            raise InvalidGame(f"{len(strategies)} mixed strategies are given; there are {self.n_players} players")
-        return tuple(_distribution(f"strategies[{i}]", one, (self.shape[i],)) for i, one in enumerate(strategies))
+        return mixed_strategies(strategies, self.shape)
 
     def check_distribution(self, distribution: npt.ArrayLike) -> FloatArray:
         """A distribution over profiles, (m_1, ..., m_N) or flat; returned with one axis per player.
@@ -198,10 +197,10 @@ class NormalFormGame:
         ------
         InvalidGame : another shape, a negative probability, or a sum that is not 1 within 1e-9.
         """
-        given = np.asarray(distribution)
+        given = float_array("distribution", distribution, error=InvalidGame)
         if given.ndim == 1 and given.size == self.n_profiles:
             given = given.reshape(self.shape)
-        return _distribution("distribution", given, self.shape)
+        return distribution_array("distribution", given, self.shape)
 
     def product(self, strategies: Sequence[npt.ArrayLike]) -> FloatArray:
         """The distribution (m_1, ..., m_N) of independent mixed strategies."""
@@ -244,24 +243,94 @@ class NormalFormGame:
         return f"<NormalFormGame {self.name!r}: {self.n_players} players, {' x '.join(map(str, self.shape))} actions>"
 
 
+def mixed_strategies(given: Any, counts: Sequence[int]) -> tuple[FloatArray, ...]:
+    """One distribution per player over that many actions.
+
+    Raises
+    ------
+    InvalidGame : another number of strategies, or not distributions.
+    """
+    each = listed("profile", given)
+    if len(each) != len(counts):
+        raise InvalidGame(f"{len(each)} mixed strategies are given; there are {len(counts)} players")
+    return tuple(distribution_array(f"strategies[{i}]", one, (m,)) for i, (one, m) in enumerate(zip(each, counts, strict=True)))
+
+
+def is_pure(profile: Any) -> bool:
+    """Whether a profile is given as one action per player rather than as mixed strategies."""
+    if isinstance(profile, np.ndarray):
+        return profile.ndim == 1
+    return isinstance(profile, Sequence) and not any(map(np.ndim, profile))
+
+
+def listed(what: str, given: Any) -> list[Any]:
+    """The elements of a sequence.
+
+    Raises
+    ------
+    InvalidGame : not a sequence.
+    """
+    try:
+        return list(given)
+    except TypeError as cause:
+        raise InvalidGame(f"{what} is {given!r}, not a sequence") from cause
+
+
 def _number(what: str, given: int | str, labels: tuple[str, ...], count: int) -> int:
     if isinstance(given, str):
         if given in labels:
             return labels.index(given)
         raise unknown(what, given, labels)
-    if isinstance(given, bool) or not 0 <= int(given) < count or int(given) != given:
-        raise UnknownName(f"there is no {what} {given}", f"They are numbered 0 to {count - 1}.")
-    return int(given)
+    try:
+        return whole_number(what, given, 0, most=count - 1)
+    except InvalidData as cause:
+        raise UnknownName(f"there is no {what} {given}", f"They are numbered 0 to {count - 1}.") from cause
 
 
-def _check_actions(what: str, where: IntArray, counts: npt.NDArray[Any]) -> None:
+def check_actions(what: str, where: IntArray, counts: npt.NDArray[Any]) -> None:
+    """Refuse action numbers (..., N) that the players, who have ``counts`` (N,) actions, do not have."""
     wrong = (where < 0) | (where >= counts)
     if wrong.any():
         at = tuple(int(k) for k in np.argwhere(wrong)[0])
         raise InvalidGame(f"{what}{list(at)} is {where[at]}; player {at[-1]} has {counts[at[-1]]} actions, numbered from 0")
 
 
-def _distribution(what: str, given: Any, shape: tuple[int, ...]) -> FloatArray:
+def check_size(counts: Sequence[int]) -> None:
+    """Refuse tables of payoffs that are too large, for players with these numbers of actions.
+
+    Raises
+    ------
+    InvalidGame : the table would have more than ``LARGEST`` payoffs or ``MOST_PLAYERS`` players.
+    """
+    n, profiles = len(counts), prod(counts)
+    if n * profiles > LARGEST:
+        raise InvalidGame(f"the game has {profiles:,} profiles of {n:,} players", f"At most {LARGEST:,} payoffs are held.")
+    if n > MOST_PLAYERS:
+        raise InvalidGame(f"the game has {n:,} players", f"A table of payoffs has an axis for each, and at most {MOST_PLAYERS}.")
+
+
+def payoff_array(what: str, given: Any, shape: tuple[int | None, ...] | None = None) -> FloatArray:
+    """Payoffs as a read-only array.
+
+    Raises
+    ------
+    InvalidGame : as ``float_array``, or a payoff beyond ``HUGE``.
+    """
+    table = float_array(what, given, shape, error=InvalidGame)
+    beyond = np.abs(table) > HUGE
+    if beyond.any():
+        at = [int(k) for k in np.argwhere(beyond)[0]]
+        raise InvalidGame(f"{what}{at or ''} is {table[tuple(at)]:g}, beyond {HUGE:g}", "Give the payoffs in larger units.")
+    return table
+
+
+def distribution_array(what: str, given: Any, shape: tuple[int, ...]) -> FloatArray:
+    """A distribution of the given shape, read-only.
+
+    Raises
+    ------
+    InvalidGame : another shape, a negative probability, or a sum that is not 1 within 1e-9.
+    """
     q = float_array(what, given, error=InvalidGame)
     if q.shape != shape:
         raise InvalidGame(f"{what} has shape {' x '.join(map(str, q.shape)) or 'scalar'}, expected {' x '.join(map(str, shape))}")
@@ -276,8 +345,14 @@ def _distribution(what: str, given: Any, shape: tuple[int, ...]) -> FloatArray:
     return frozen(q)
 
 
-def _labels(what: str, given: Sequence[str], size: int) -> tuple[str, ...]:
-    labels = (given,) if isinstance(given, str) else tuple(str(one) for one in given)
+def unique_labels(what: str, given: Any, size: int) -> tuple[str, ...]:
+    """Labels of ``size`` things, all different; none at all when none are given.
+
+    Raises
+    ------
+    InvalidGame : not a sequence of labels, another number of them, or one twice.
+    """
+    labels = (given,) if isinstance(given, str) else tuple(str(one) for one in listed(what, given))
     if labels and len(labels) != size:
         raise InvalidGame(f"{what} has {len(labels)} labels, expected {size}")
     if len(set(labels)) != len(labels):
@@ -285,8 +360,8 @@ def _labels(what: str, given: Sequence[str], size: int) -> tuple[str, ...]:
     return labels
 
 
-def _action_labels(given: Sequence[Any], shape: tuple[int, ...]) -> tuple[tuple[str, ...], ...]:
-    groups = list(given)
+def _action_labels(given: Any, shape: tuple[int, ...]) -> tuple[tuple[str, ...], ...]:
+    groups = listed("actions", given)
     if not groups:
         return ()
     if all(isinstance(one, str) for one in groups):
@@ -295,4 +370,4 @@ def _action_labels(given: Sequence[Any], shape: tuple[int, ...]) -> tuple[tuple[
         groups = [groups] * len(shape)
     if len(groups) != len(shape):
         raise InvalidGame(f"actions has labels for {len(groups)} players, expected {len(shape)}")
-    return tuple(_labels(f"actions[{i}]", one, shape[i]) for i, one in enumerate(groups))
+    return tuple(unique_labels(f"actions[{i}]", one, shape[i]) for i, one in enumerate(groups))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from eqsolve.arrays import FloatArray, float_array, real_number, whole_number
+from eqsolve.arrays import FloatArray, float_array, int_array, real_number, whole_number
 from eqsolve.errors import InvalidData, InvalidGame
-from eqsolve.normal_form.game import NormalFormGame
+from eqsolve.normal_form.game import NormalFormGame, check_size
 from eqsolve.normal_form.polymatrix import PolymatrixGame
 
 
@@ -80,6 +80,7 @@ def random_game(
     counts = _counts(n_actions)
     rng = np.random.default_rng(seed)
     n = len(counts)
+    check_size(counts)
     if correlation is None:
         return NormalFormGame(rng.random((n, *counts)), name="random game")
     least = -1.0 / (n - 1) if n > 1 else 0.0
@@ -105,6 +106,7 @@ def congestion_game(
     InvalidData : fewer than one player or road, delays of another shape or not finite.
     """
     n, m = whole_number("players", players, 1), whole_number("roads", roads, 1)
+    check_size((m,) * n)
     given = np.cumsum(np.random.default_rng(seed).random((m, n)), axis=1) if delay is None else delay
     table = float_array("delay", given, (m, n))
     choices = np.indices((m,) * n).reshape(n, -1)
@@ -140,7 +142,8 @@ def random_polymatrix(
 
 
 def _counts(n_actions: npt.ArrayLike) -> tuple[int, ...]:
-    counts = tuple(whole_number(f"n_actions[{i}]", one, 1, InvalidGame) for i, one in enumerate(np.atleast_1d(n_actions).tolist()))
+    given = np.atleast_1d(int_array("n_actions", n_actions, error=InvalidGame)).tolist()
+    counts = tuple(whole_number(f"n_actions[{i}]", one, 1, InvalidGame) for i, one in enumerate(given))
     if not counts:
         raise InvalidGame("n_actions is empty: there are no players")
     return counts

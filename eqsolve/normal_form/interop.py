@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eqsolve.errors import BackendUnavailable, InvalidGame
-from eqsolve.normal_form.game import LARGEST, NormalFormGame
+from eqsolve.normal_form.game import NormalFormGame, check_size
 from eqsolve.normal_form.nfg import parse_nfg
 
 
@@ -82,8 +82,7 @@ def _one_shot(spiel: Any, game: Any, name: str) -> NormalFormGame:
     n = game.num_players()
     legal = [list(start.legal_actions(i)) for i in range(n)]
     shape = tuple(map(len, legal))
-    if n * prod(shape) > LARGEST:
-        raise InvalidGame(f"{name} has {prod(shape):,} profiles of {n} players", f"At most {LARGEST:,} payoffs are held.")
+    check_size(shape)
     payoffs = np.empty((prod(shape), n))
     for k, joint in enumerate(product(*legal)):
         state = start.clone()

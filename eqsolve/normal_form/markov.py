@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from eqsolve.arrays import FloatArray, IntArray, check_shape, float_array, frozen, int_array, whole_number
+from eqsolve.arrays import SUM, FloatArray, IntArray, Kernel, float_array, frozen, int_array, transition_kernels, whole_number
 from eqsolve.errors import InvalidGame
-from eqsolve.normal_form.game import SUM, NormalFormGame
-
-Kernel: TypeAlias = "FloatArray | sparse.csr_array"
+from eqsolve.normal_form.game import LARGEST, NormalFormGame, distribution_array, payoff_array, unique_labels
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -75,23 +73,20 @@ class FiniteMarkovGame:
             raise InvalidGame(f"n_actions{where} is {'empty' if not counts.size else 'less than 1'}", "Everybody needs an action.")
         S, N = counts.shape
         put(self, "n_actions", counts)
-        put(self, "first", frozen(np.concatenate(([0], np.cumsum(counts.prod(axis=1))))))
+        sides = [prod(one) for one in counts.tolist()]
+        if sum(sides) * N > LARGEST:
+            raise InvalidGame(f"the game has {sum(sides):,} joint pairs of {N} players", f"At most {LARGEST:,} rewards are held.")
+        put(self, "first", frozen(np.concatenate(([0], np.cumsum(sides)))))
         put(self, "horizon", whole_number("horizon", horizon, 1, InvalidGame))
         put(self, "name", str(name))
-        for what, given, size in (("players", players, N), ("states", states, S)):
-            labels = tuple(str(one) for one in given)
-            if labels and (len(labels) != size or len(set(labels)) != size):
-                raise InvalidGame(f"{what} has {len(labels)} labels, {len(set(labels))} of them different; expected {size}")
-            put(self, what, labels)
+        put(self, "players", unique_labels("players", players, N))
+        put(self, "states", unique_labels("states", states, S))
         K = int(self.first[-1])
-        put(self, "transition", self._kernels(transition, (K, S)))
-        steps = np.ndim(reward) == 3
-        put(self, "reward", float_array("reward", reward, (self.horizon, N, K) if steps else (N, K), error=InvalidGame))
-        put(self, "terminal", float_array("terminal", terminal, (N, S), error=InvalidGame))
-        start = None if initial is None else float_array("initial", initial, (S,), error=InvalidGame)
-        if start is not None and (start.min() < 0 or abs(start.sum() - 1.0) > SUM):
-            raise InvalidGame(f"initial has least entry {start.min():g} and sums to {start.sum():.12g}; a distribution is wanted")
-        put(self, "initial", start)
+        put(self, "transition", transition_kernels(transition, (K, S), self.horizon, self._place, InvalidGame))
+        given = payoff_array("reward", reward)
+        put(self, "reward", payoff_array("reward", given, (self.horizon, N, K) if given.ndim == 3 else (N, K)))
+        put(self, "terminal", payoff_array("terminal", terminal, (N, S)))
+        put(self, "initial", None if initial is None else distribution_array("initial", initial, (S,)))
 
     @classmethod
     def from_arrays(cls, transition: npt.ArrayLike, reward: npt.ArrayLike, horizon: int, **more: Any) -> FiniteMarkovGame:
@@ -124,38 +119,8 @@ class FiniteMarkovGame:
         kernels = self.transition if len(self.transition) > 1 else self.transition[0]
         return {name: getattr(self, name) for name in names} | {"transition": kernels}
 
-    def _kernels(self, given: Any, shape: tuple[int, int]) -> tuple[Kernel, ...]:
-        several = not sparse.issparse(given) and len(given) > 0 and (sparse.issparse(given[0]) or np.ndim(given[0]) == 2)
-        if not several:
-            return (self._kernel("transition", given, shape),)
-        if len(given) != self.horizon:
-            raise InvalidGame(f"transition has {len(given)} kernels and the horizon is {self.horizon}")
-        return tuple(self._kernel(f"transition[{h}]", one, shape) for h, one in enumerate(given))
-
-    def _kernel(self, what: str, given: Any, shape: tuple[int, int]) -> Kernel:
-        kernel: Kernel
-        if sparse.issparse(given):
-            matrix = sparse.csr_array(given, dtype=np.float64, copy=True)
-            check_shape(what, matrix, shape, InvalidGame)
-            matrix.sum_duplicates()
-            data = float_array(f"{what}.data", matrix.data, error=InvalidGame)
-            rows = np.repeat(np.arange(shape[0]), np.diff(matrix.indptr))
-            kernel = matrix
-        else:
-            kernel = float_array(what, given, shape, error=InvalidGame)
-            data, rows = np.asarray(kernel).reshape(-1), np.repeat(np.arange(shape[0]), shape[1])
-        if data.size and data.min() < 0:
-            k = int(np.argmax(data < 0))
-            raise InvalidGame(f"{what} of {self.pair_label(int(rows[k]))} has the negative probability {data[k]:g}")
-        total = np.asarray(kernel.sum(axis=1))
-        wrong = np.abs(total - 1.0) > SUM
-        if wrong.any():
-            k = int(np.argmax(wrong))
-            raise InvalidGame(
-                f"{what} of {self.pair_label(k)} sums to {total[k]:.12g}, not 1",
-                f"{int(wrong.sum())} of {shape[0]} rows fail, this one is the first. If the rows are counts, divide by their sums.",
-            )
-        return kernel
+    def _place(self, h: int | None, k: int) -> str:
+        return f"transition of {self.pair_label(k)}{'' if h is None else f' at step {h}'}"
 
     @property
     def n_players(self) -> int:
@@ -193,15 +158,28 @@ class FiniteMarkovGame:
         return np.asarray(self.reward_at(h) + np.asarray(self.kernel(h) @ values.T).T)
 
     def stage_game(self, h: int, s: int, values: npt.ArrayLike) -> NormalFormGame:
-        """The normal-form game of state s at step h, when the next states are worth ``values`` (N, S)."""
-        worth = float_array("values", values, (self.n_players, self.n_states))
+        """The normal-form game of state s at step h, when the next states are worth ``values`` (N, S).
+
+        Raises
+        ------
+        InvalidGame : there is no such step or state, or values of another shape.
+        """
+        h, s = self.check_place(h, s)
+        worth = payoff_array("values", values, (self.n_players, self.n_states))
         part = self.pairs_at(s)
         payoffs = self.reward_at(h)[:, part] + np.asarray(self.kernel(h)[part] @ worth.T).T
-        return self._stage(h, s, payoffs)
-
-    def _stage(self, h: int, s: int, payoffs: FloatArray) -> NormalFormGame:
         table = payoffs.reshape(self.n_players, *self.shape_at(s))
         return NormalFormGame(table, players=self.players, name=f'step {h}, "{self.state_label(s)}"')
+
+    def check_place(self, h: Any, s: Any) -> tuple[int, int]:
+        """A step and a state by their numbers.
+
+        Raises
+        ------
+        InvalidGame : there is no such step or state.
+        """
+        step = whole_number("step", h, 0, InvalidGame, most=self.horizon - 1)
+        return step, whole_number("state", s, 0, InvalidGame, most=self.n_states - 1)
 
     def check_policy(self, policy: npt.ArrayLike) -> FloatArray:
         """A Markov policy (H, K): a distribution over joint actions per step and state; (K,) is the same at every step.
@@ -210,7 +188,7 @@ class FiniteMarkovGame:
         ------
         InvalidGame : another shape, a negative probability, or a sum that is not 1 within 1e-9.
         """
-        given = np.asarray(policy)
+        given = float_array("policy", policy, error=InvalidGame)
         given = np.broadcast_to(given, (self.horizon, *given.shape)) if given.ndim == 1 else given
         pi = float_array("policy", given, (self.horizon, self.n_pairs), error=InvalidGame)
         if pi.min() < 0:
@@ -255,9 +233,13 @@ def random_markov_game(
     """
     rng = np.random.default_rng(seed)
     S = whole_number("states", states, 1, InvalidGame)
-    given = int_array("n_actions", n_actions, error=InvalidGame)
-    counts = np.broadcast_to(given, (S, given.shape[-1] if given.ndim else 1))
-    K = sum(prod(one) for one in counts.tolist())
+    given = np.atleast_1d(int_array("n_actions", n_actions, error=InvalidGame))
+    counts = np.tile(given, (S, 1)) if given.ndim == 1 else given
+    if counts.ndim != 2 or len(counts) != S:
+        raise InvalidGame(f"n_actions has shape {' x '.join(map(str, given.shape))}; expected N, or {S} x N")
+    K = sum(prod(one) for one in np.maximum(counts, 0).tolist())
+    if K * S > LARGEST:
+        raise InvalidGame(f"the game has {K:,} joint pairs and {S:,} states", f"At most {LARGEST:,} draws are made.")
     few = min(whole_number("successors", successors, 1, InvalidGame), S)
     to = rng.permuted(np.tile(np.arange(S), (K, 1)), axis=1)[:, :few]
     P = sparse.csr_array((rng.dirichlet(np.ones(few), K).reshape(-1), (np.repeat(np.arange(K), few), to.reshape(-1))), shape=(K, S))

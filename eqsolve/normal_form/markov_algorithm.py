@@ -8,19 +8,20 @@ from typing import Any, Literal
 
 import numpy as np
 
-from eqsolve.arrays import FloatArray, float_array, frozen, whole_number
+from eqsolve.arrays import FloatArray, float_array, frozen
 from eqsolve.driver import Algorithm, Record, Result, Run, Status
 from eqsolve.errors import InvalidData
 from eqsolve.normal_form.algorithms import as_objective
-from eqsolve.normal_form.backward import joined, solve_state
+from eqsolve.normal_form.backward import StateAnswer, joined, solve_state
 from eqsolve.normal_form.correlated import equilibrium_program
 from eqsolve.normal_form.markov import FiniteMarkovGame
-from eqsolve.normal_form.programs import Correlated
-from eqsolve.normal_form.regret import CONCEPTS
+from eqsolve.normal_form.programs import Correlated, check_sense
+from eqsolve.normal_form.pure import TOLERANCE
+from eqsolve.normal_form.regret import check_concept
 from eqsolve.programs import Program
 
-TOLERANCE = 1e-6
-"""Gap per step, relative to 1 + the largest reward to come, that solvers may leave."""
+BATCH = 16
+"""States per job between two looks at the clock."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +57,7 @@ class BackwardState:
 
 @dataclass(frozen=True, slots=True)
 class MarkovSelection(Algorithm[FiniteMarkovGame, BackwardState, MarkovLottery]):
-    """A Markov (coarse) correlated equilibrium: one step of the game per iteration, the last one first.
-
-    The same as ``markov_correlated``.
+    """A Markov (coarse) correlated equilibrium as of ``markov_correlated``: one step of the game per iteration, the last one first.
 
     The states of a step are independent and go through ``n_jobs``. Where a budget ends the run, all joint actions are equally
     likely in the steps that were not reached, and the gap counts that.
@@ -69,12 +68,12 @@ class MarkovSelection(Algorithm[FiniteMarkovGame, BackwardState, MarkovLottery])
     """
 
     concept: Correlated = "CCE"
-    objective: str | tuple[str, int] = "welfare"
+    objective: str | tuple[str, int | str] = "welfare"
     sense: Literal["min", "max"] = "max"
 
     def __post_init__(self) -> None:
-        if self.concept not in CONCEPTS:
-            raise InvalidData(f"concept is {self.concept!r}, not one of {', '.join(CONCEPTS)}")
+        check_concept(self.concept)
+        check_sense(self.sense)
         object.__setattr__(self, "objective", as_objective(self.objective))
 
     def init(self, game: FiniteMarkovGame, run: Run) -> BackwardState:
@@ -87,10 +86,22 @@ class MarkovSelection(Algorithm[FiniteMarkovGame, BackwardState, MarkovLottery])
     def step(self, game: FiniteMarkovGame, state: BackwardState, run: Run) -> tuple[BackwardState, Record]:
         """All stage games of the step before."""
         h = state.left - 1
-        run.remaining()
-        given: Any = (game, h, state.values[h + 1], self.concept, self.objective, self.sense, run.backend)
-        names = ("game", "h", "values", "concept", "objective", "sense", "backend")
-        found = joined(run.map(partial(solve_state, **dict(zip(names, given, strict=True))), range(game.n_states)))
+        one = partial(
+            solve_state,
+            game=game,
+            h=h,
+            values=state.values[h + 1],
+            concept=self.concept,
+            objective=self.objective,
+            sense=self.sense,
+            backend=run.backend,
+        )
+        answers: list[StateAnswer] = []
+        batch = BATCH * run.n_jobs if run.n_jobs > 0 else game.n_states
+        for first in range(0, game.n_states, batch):
+            run.remaining()
+            answers += run.map(one, range(game.n_states)[first : first + batch])
+        found = joined(answers)
         policy, values = state.policy.copy(), state.values.copy()
         policy[h], values[h] = found.policy, found.values
         record = {"step": h, "welfare": float(values[h].sum(axis=0).mean()), "worst_stage_gap": float(found.gaps.max())}
@@ -107,7 +118,9 @@ class MarkovSelection(Algorithm[FiniteMarkovGame, BackwardState, MarkovLottery])
     def objection(self, result: Result[FiniteMarkovGame, BackwardState, MarkovLottery]) -> str:
         """A gap above what solvers may leave."""
         game = result.game
-        allowed = TOLERANCE * (1.0 + float(np.abs(result.state.values).max())) * game.horizon
+        by_player = np.moveaxis(game.reward, -2, 0).reshape(game.n_players, -1)
+        most = game.horizon * np.ptp(by_player, axis=1) + np.ptp(game.terminal, axis=1)
+        allowed = TOLERANCE * float(most.max())
         return f"the gap {result.gap.upper:.3g} is above {allowed:.3g}" if result.gap.upper > allowed else ""
 
     def program(self, result: Result[FiniteMarkovGame, BackwardState, MarkovLottery], *which: Any) -> Program:
@@ -119,8 +132,7 @@ class MarkovSelection(Algorithm[FiniteMarkovGame, BackwardState, MarkovLottery])
         """
         game, state = result.game, result.state
         h, s = (*which, 0, 0)[:2] if which else (state.left, 0)
-        step = whole_number("step", h, 0, most=game.horizon - 1)
-        place = whole_number("state", s, 0, most=game.n_states - 1)
+        step, place = game.check_place(h, s)
         if step < state.left:
             raise InvalidData(f"the run did not reach step {step}", f"It solved steps {state.left} to {game.horizon - 1}.")
         stage = game.stage_game(step, place, state.values[step + 1])

@@ -14,7 +14,7 @@ import numpy as np
 from eqsolve.arrays import FloatArray
 from eqsolve.errors import InvalidGame
 from eqsolve.files import read_bytes, write_text
-from eqsolve.normal_form.game import LARGEST, NormalFormGame
+from eqsolve.normal_form.game import NormalFormGame, check_size
 
 TOKEN = re.compile(r'\s+|(?P<text>"(?:[^"\\]|\\.)*")|(?P<mark>[{},])|(?P<word>[^\s{},"]+)')
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?(/[1-9]\d*)?")
@@ -48,6 +48,8 @@ def parse_nfg(text: str, *, source: str = "text") -> NormalFormGame:
     >>> parse_nfg('NFG 1 R "split" { "ann" "bob" } { 2 2 } 1 1 0 2 2 0 1/2 1/2').payoff([1, 1])
     array([0.5, 0.5])
     """
+    if not isinstance(text, str):
+        raise InvalidGame(f"{source} is a {type(text).__name__}, not text")
     reader = _Reader(text, source)
     reader.word("NFG")
     reader.word("1")
@@ -60,8 +62,10 @@ def parse_nfg(text: str, *, source: str = "text") -> NormalFormGame:
     shape, actions = _strategies(reader, len(players))
     if reader.peek().startswith('"'):
         reader.text()
-    if prod(shape) * len(players) > LARGEST:
-        reader.fail(f"the game has {prod(shape):,} profiles; at most {LARGEST:,} payoffs are held")
+    try:
+        check_size(shape)
+    except InvalidGame as cause:
+        reader.fail(cause.what)
     flat = _outcomes(reader, len(players), shape) if reader.peek() == "{" else reader.numbers(len(players) * prod(shape), "payoffs")
     reader.end()
     # The file runs through the players first, then through the profiles with the first player's strategy changing fastest.

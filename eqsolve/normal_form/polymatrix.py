@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from eqsolve.arrays import FloatArray, IntArray, float_array, int_array
+from eqsolve.arrays import FloatArray, IntArray, int_array, whole_number
 from eqsolve.errors import InvalidGame
-from eqsolve.normal_form.game import LARGEST, NormalFormGame
+from eqsolve.normal_form.game import (
+    LARGEST,
+    NormalFormGame,
+    check_actions,
+    check_size,
+    is_pure,
+    listed,
+    mixed_strategies,
+    payoff_array,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -48,17 +57,24 @@ class PolymatrixGame:
             raise InvalidGame(f"n_actions is {counts.tolist()}: every player needs an action")
         n = len(counts)
         tables: dict[tuple[int, int], FloatArray] = {}
-        for (i, j), given in pairs.items():
-            if not (0 <= i < n and 0 <= j < n) or i == j:
+        if counts.sum() > LARGEST:
+            raise InvalidGame(f"n_actions adds up to {counts.sum():,}", f"At most {LARGEST:,} actions are held.")
+        if not isinstance(pairs, Mapping):
+            raise InvalidGame(f"pairs is a {type(pairs).__name__}, not a mapping", "Give {(i, j): payoffs of player i}.")
+        for pair, given in pairs.items():
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise InvalidGame(f"pairs has the key {pair!r}, not a pair (i, j) of players")
+            i, j = (whole_number(f"player of pairs[{pair[0]!r}, {pair[1]!r}]", one, 0, InvalidGame) for one in pair)
+            if max(i, j) >= n or i == j:
                 raise InvalidGame(f"pairs[{i}, {j}] is not a pair of two of the {n} players")
-            tables[int(i), int(j)] = float_array(f"pairs[{i}, {j}]", given, (int(counts[i]), int(counts[j])), error=InvalidGame)
-        if own and len(own) != n:
-            raise InvalidGame(f"own has {len(own)} arrays; there are {n} players")
-        alone = own or [np.zeros(m) for m in counts.tolist()]
+            tables[i, j] = payoff_array(f"pairs[{i}, {j}]", given, (int(counts[i]), int(counts[j])))
+        alone = listed("own", own) or [np.zeros(m) for m in counts.tolist()]
+        if len(alone) != n:
+            raise InvalidGame(f"own has {len(alone)} arrays; there are {n} players")
         put = object.__setattr__
         put(self, "n_actions", counts)
         put(self, "pairs", tables)
-        put(self, "own", tuple(float_array(f"own[{i}]", one, (int(counts[i]),), error=InvalidGame) for i, one in enumerate(alone)))
+        put(self, "own", tuple(payoff_array(f"own[{i}]", one, (int(counts[i]),)) for i, one in enumerate(alone)))
         put(self, "name", str(name))
 
     @property
@@ -66,21 +82,30 @@ class PolymatrixGame:
         """N."""
         return len(self.n_actions)
 
-    def action_payoffs(self, profile: npt.ArrayLike) -> tuple[FloatArray, ...]:
-        """Per player the payoff (m_i,) of each own action while the others play the pure profile (N,).
+    def check_profile(self, profile: Any) -> tuple[FloatArray, ...]:
+        """One mixed strategy (m_i,) per player, from these or from a pure profile (N,) of action numbers.
 
         Raises
         ------
-        InvalidGame : not a pure profile of the game.
+        InvalidGame : not a profile of the game.
         """
+        if not is_pure(profile):
+            return mixed_strategies(profile, self.n_actions.tolist())
         a = int_array("profile", profile, (self.n_players,), error=InvalidGame)
-        wrong = (a < 0) | (a >= self.n_actions)
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            raise InvalidGame(f"profile[{i}] is {a[i]}; player {i} has {self.n_actions[i]} actions, numbered from 0")
+        check_actions("profile", a, self.n_actions)
+        return tuple(np.eye(1, m, k)[0] for m, k in zip(self.n_actions.tolist(), a.tolist(), strict=True))
+
+    def action_payoffs(self, profile: Any) -> tuple[FloatArray, ...]:
+        """Per player the payoff (m_i,) of each own action while the others play a profile, pure or mixed.
+
+        Raises
+        ------
+        InvalidGame : not a profile of the game.
+        """
+        strategies = self.check_profile(profile)
         values = [one.copy() for one in self.own]
         for (i, j), table in self.pairs.items():
-            values[i] += table[:, a[j]]
+            values[i] += table @ strategies[j]
         return tuple(values)
 
     def normal_form(self) -> NormalFormGame:
@@ -92,8 +117,7 @@ class PolymatrixGame:
         """
         sides = tuple(self.n_actions.tolist())
         n = len(sides)
-        if n * prod(sides) > LARGEST:
-            raise InvalidGame(f"the table has {prod(sides):,} profiles of {n} players", f"At most {LARGEST:,} payoffs are held.")
+        check_size(sides)
         table = np.zeros((n, *sides))
         for i, alone in enumerate(self.own):
             table[i] += alone.reshape([-1 if k == i else 1 for k in range(n)])

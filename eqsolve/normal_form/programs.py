@@ -11,7 +11,7 @@ from scipy import sparse
 from eqsolve.arrays import FloatArray, IntArray, float_array
 from eqsolve.errors import InvalidData, unknown
 from eqsolve.normal_form.game import NormalFormGame
-from eqsolve.normal_form.regret import CONCEPTS, Correlated
+from eqsolve.normal_form.regret import Correlated, check_concept
 from eqsolve.normal_form.sifting import Sifting
 from eqsolve.programs import Block, Cone, Program, ProgramBuilder
 from eqsolve.programs.program import Sense
@@ -36,6 +36,8 @@ def correlated_program(
     .. math:: \max_{q \ge 0}\ \sum_a w(a) q(a) \quad \text{s.t.} \quad \sum_a q(a) = 1, \qquad
               \text{CE: } \sum_{a_{-i}} q(a, a_{-i}) [u_i(b, a_{-i}) - u_i(a, a_{-i})] \le 0 \ \ \forall i, a, b, \qquad
               \text{CCE: } \sum_a q(a) [u_i(b, a_{-i}) - u_i(a)] \le 0 \ \ \forall i, b
+
+    The rows of player i are divided by ``payoff_units(game)[i]``, which is 1 but for gains that are all tiny or huge.
 
     Columns ``q[profile]``, one axis per player. Rows: for ``"CE"`` ``incentive[player, from, to]`` (one block
     ``incentive_i[from, to]`` per player where numbers or labels of actions differ; rows with from = to are empty), for ``"CCE"``
@@ -63,16 +65,12 @@ def correlated_program(
     >>> program.row("incentive", "row", "yield", "dare")
     'incentive[row, yield, dare]: q[yield, yield] - 2 q[yield, dare] <= 0'
     """
-    if concept not in CONCEPTS:
-        raise unknown("concept", concept, CONCEPTS)
+    check_concept(concept)
     weights = objective_weights(game, objective)
-    if sense not in ("max", "min"):
-        raise InvalidData(f"sense is {sense!r}, not 'max' or 'min'")
+    check_sense(sense)
     if weights is None and sense == "min":
         raise InvalidData(f"{objective!r} is maximised", "Leave sense out, or give linear weights.")
-    slack = float_array("epsilon", epsilon, (game.n_players,))
-    if slack.min() < 0:
-        raise InvalidData(f"epsilon[{int(np.argmin(slack))}] is {slack.min():g}, less than 0")
+    slack = _slack(game, epsilon)
     A = incentive_matrix(game, concept)
     P = game.n_profiles
     q = Block("q", tuple(game.player_label(i) for i in range(game.n_players)), 0, game.shape, None, game.actions)
@@ -91,7 +89,7 @@ def correlated_program(
     c = np.zeros(A.shape[1])
     c[:P] = 0.0 if weights is None else weights
     upper = np.full(A.shape[1], np.inf)
-    inside = np.ones(P, dtype=bool) if support is None else np.asarray(support, dtype=bool).reshape(-1)
+    inside = np.ones(P, dtype=bool) if support is None else float_array("support", support).reshape(-1) != 0
     if inside.size != P:
         raise InvalidData(f"support has {inside.size} entries; the game has {P} profiles")
     upper[:P] = inside
@@ -133,9 +131,8 @@ def support_program(game: NormalFormGame, concept: Correlated, epsilon: npt.Arra
     ------
     UnknownName, InvalidData : as ``correlated_program``.
     """
-    if concept not in CONCEPTS:
-        raise unknown("concept", concept, CONCEPTS)
-    slack = np.repeat(float_array("epsilon", epsilon, (game.n_players,)), _deviations(game, concept))
+    check_concept(concept)
+    slack = np.repeat(_slack(game, epsilon), _deviations(game, concept))
     G = incentive_matrix(game, concept)[:-1]
     if slack.any():
         G = G - slack[:, None]
@@ -150,6 +147,12 @@ def support_program(game: NormalFormGame, concept: Correlated, epsilon: npt.Arra
     builder.add(least, z, k, k, -1.0)
     builder.objective(s, 1.0)
     return builder.build(note=game.name)
+
+
+def check_sense(sense: Any) -> None:
+    """Refuse what is neither ``"max"`` nor ``"min"``."""
+    if not isinstance(sense, str) or sense not in ("max", "min"):
+        raise InvalidData(f"sense is {sense!r}, not 'max' or 'min'")
 
 
 def objective_weights(game: NormalFormGame, objective: Any) -> FloatArray | None:
@@ -168,7 +171,11 @@ def objective_weights(game: NormalFormGame, objective: Any) -> FloatArray | None
 
 
 def incentive_matrix(game: NormalFormGame, concept: Correlated) -> sparse.csc_array:
-    """Rows of gains by deviation and a last row of ones; columns are profiles. Written straight into CSC, column by column."""
+    """Rows of gains by deviation, in the units of ``payoff_units``, and a last row of ones; columns are profiles.
+
+    Written straight into CSC, column by column.
+    """
+    unit = payoff_units(game)
     n, P = game.n_players, game.n_profiles
     width = sum(game.shape) - n + 1
     data = np.empty((P, width))
@@ -182,6 +189,8 @@ def incentive_matrix(game: NormalFormGame, concept: Correlated) -> sparse.csc_ar
         gains = _off_diagonal(u[..., None, :] - u[..., :, None])
         part = slice(at, at + m - 1)
         data[:, part] = np.moveaxis(gains, -2, i).reshape(P, m - 1)
+        if unit[i] != 1.0:
+            data[:, part] /= unit[i]
         number = np.arange(m * m).reshape(m, m) if concept == "CE" else np.tile(np.arange(m), (m, 1))
         where = (first[i] + _off_diagonal(number)).astype(np.int32)
         spread = np.broadcast_to(where.reshape([m if j == i else 1 for j in range(n)] + [m - 1]), (*game.shape, m - 1))
@@ -196,6 +205,33 @@ def incentive_matrix(game: NormalFormGame, concept: Correlated) -> sparse.csc_ar
     for part_of in (A.data, A.indices, A.indptr):
         part_of.setflags(write=False)
     return A
+
+
+def largest_gains(game: NormalFormGame) -> FloatArray:
+    """(N,) the most that each player gains by one change of action, over all profiles."""
+    return np.array([float(np.ptp(payoff, axis=i).max()) for i, payoff in enumerate(game.payoffs)])
+
+
+def payoff_units(game: NormalFormGame) -> FloatArray:
+    """(N,) the unit of the rows of each player: ``units`` of ``largest_gains``."""
+    return units(largest_gains(game))
+
+
+def units(sizes: FloatArray) -> FloatArray:
+    """The power of two nearest to each size; 1 for sizes from about 1 to 1000, and for 0.
+
+    Tolerances of solvers are absolute: a gain of 1e-9 is nothing to them, and one of 1e9 never met. A power of two rounds nothing.
+    """
+    exponent = np.round(np.log2(np.where(sizes > 0, sizes, 1.0)))
+    return np.asarray(np.exp2(np.where((exponent >= 0) & (exponent <= 10), 0.0, exponent)))
+
+
+def _slack(game: NormalFormGame, epsilon: npt.ArrayLike) -> FloatArray:
+    """(N,) what each player may gain, in the units of the rows."""
+    slack = float_array("epsilon", epsilon, (game.n_players,))
+    if slack.min() < 0:
+        raise InvalidData(f"epsilon[{int(np.argmin(slack))}] is {slack.min():g}, less than 0")
+    return slack / payoff_units(game)
 
 
 def _off_diagonal(square: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -279,4 +315,12 @@ def _with_entropy(program: Program, inside: IntArray) -> Program:
     )
 
 
-__all__ = ["Correlated", "correlated_program", "incentive_matrix", "objective_weights", "support_program"]
+__all__ = [
+    "Correlated",
+    "correlated_program",
+    "incentive_matrix",
+    "objective_weights",
+    "payoff_units",
+    "support_program",
+    "units",
+]

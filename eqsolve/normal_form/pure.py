@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from eqsolve.arrays import FloatArray, IntArray, frozen, real_number
+from eqsolve.arrays import BoolArray, FloatArray, IntArray, frozen, real_number, whole_number
 from eqsolve.backends import Limits, Outcome, Termination, get_backend, solve_program
 from eqsolve.backends.base import Backend, Options
-from eqsolve.certificates import GapCertificate, ProgramCertificate, certify
+from eqsolve.certificates import GapCertificate
 from eqsolve.errors import BackendFailure, InvalidData, unknown
 from eqsolve.normal_form.game import NormalFormGame
 from eqsolve.normal_form.polymatrix import PolymatrixGame
-from eqsolve.normal_form.programs import correlated_program, objective_weights
+from eqsolve.normal_form.programs import check_sense, correlated_program, objective_weights, payoff_units, units
+from eqsolve.normal_form.programs import largest_gains as table_gains
 from eqsolve.normal_form.regret import nash_gap, pure_gains
+from eqsolve.normal_form.solved import Solved
 from eqsolve.programs import Block, Program, ProgramBuilder, StructureAnswer
 from eqsolve.programs.program import Sense
 
 ROUNDING = 1e-12
-"""Gains this small, relative to the largest payoff, are ties."""
+"""Gains this small, relative to the two payoffs that are compared, are ties."""
+TOLERANCE = 1e-6
+"""Gap of an equilibrium, relative to the most that one change of action can gain, that solvers may leave."""
 
 
 @dataclass(frozen=True, eq=False)
-class PureNash:
+class PureNash(Solved):
     """The answer to the question for a pure Nash equilibrium.
 
     Parameters
@@ -51,15 +54,6 @@ class PureNash:
         if self.profile is not None:
             return True
         return False if self.outcome.termination is Termination.INFEASIBLE else None
-
-    @cached_property
-    def certificate(self) -> ProgramCertificate:
-        """The certificate of the integer program; its rigorous bound is that of the relaxation. Computed when first asked for."""
-        return certify(self._program, self.outcome)
-
-    def program(self) -> Program:
-        """The program that was solved."""
-        return self._program
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,10 +90,11 @@ class Enumeration:
         return StructureAnswer("optimal", x, bound=float(program.c @ x) + program.offset)
 
 
-def pure_nash_mask(game: NormalFormGame, epsilon: float = 0.0) -> Any:
+def pure_nash_mask(game: NormalFormGame, epsilon: float = 0.0) -> BoolArray:
     """(m_1, ..., m_N) whether nobody gains more than epsilon (and rounding) by leaving a profile."""
-    slack = epsilon + ROUNDING * float(np.abs(game.payoffs).max())
-    return (pure_gains(game) <= slack).all(axis=0)
+    gains = pure_gains(game)
+    size = np.maximum(np.abs(game.payoffs), np.abs(game.payoffs + gains))
+    return np.asarray((gains <= epsilon + ROUNDING * size).all(axis=0))
 
 
 def pure_nash_program(
@@ -117,7 +112,8 @@ def pure_nash_program(
     .. math:: \max \sum_i r_i \quad \text{s.t.} \quad
               v_{ib}(x) \le r_i \le v_{ib}(x) + M_{ib} (1 - x_{ib}), \qquad \sum_b x_{ib} = 1, \quad x_{ib} \in \{0, 1\}
 
-    where :math:`M_{ib}` is the most that b can fall short of another action of player i.
+    where :math:`M_{ib}` is the most that b can fall short of another action of player i. Rows and r of a player are in the unit
+    of ``units`` (the largest M).
 
     Parameters
     ----------
@@ -129,6 +125,7 @@ def pure_nash_program(
     UnknownName, InvalidData : see ``correlated_program``.
     """
     slack = real_number("epsilon", epsilon, least=0.0)
+    check_sense(sense)
     if isinstance(game, PolymatrixGame):
         if slack:
             raise InvalidData(
@@ -154,7 +151,7 @@ def pure_nash_program(
         c=np.concatenate((base.c, np.zeros(m))),
         A=A,
         row_lower=np.concatenate((base.row_lower, np.zeros(m))),
-        row_upper=np.concatenate((base.row_upper[:-1] + slack, [1.0], np.zeros(m))),
+        row_upper=np.concatenate((_slack_rows(game, slack), [1.0], np.zeros(m))),
         col_lower=np.zeros(P + m),
         col_upper=np.ones(P + m),
         integrality=np.arange(P + m) >= P,
@@ -205,7 +202,12 @@ def pure_nash(
     if outcome.x is None:
         return PureNash(None, None, None, why_none(game, epsilon, outcome), outcome, program)
     profile = profile_of(game, outcome)
-    return PureNash(profile, _value(game, objective, profile), nash_gap(game, profile), "", outcome, program)
+    gap = nash_gap(game, profile)
+    if gap.upper > epsilon + TOLERANCE * float(largest_gains(game).max()):
+        raise BackendFailure(
+            f"backend {outcome.backend!r} took {profile.tolist()} for an equilibrium, and there {gap}", "Try another backend."
+        )
+    return PureNash(profile, _value(game, objective, profile), gap, "", outcome, program)
 
 
 def profile_of(game: NormalFormGame | PolymatrixGame, outcome: Outcome) -> IntArray:
@@ -249,42 +251,55 @@ def _value(game: NormalFormGame | PolymatrixGame, objective: Any, profile: IntAr
     return sum(earned) if objective == "welfare" else earned[objective[1]]
 
 
+def _slack_rows(game: NormalFormGame, epsilon: float) -> FloatArray:
+    return np.repeat(epsilon / payoff_units(game), np.square(game.shape))
+
+
 def _profile_bounds(program: Program, game: NormalFormGame, epsilon: float) -> tuple[FloatArray, ...]:
     m = sum(game.shape)
     rows = program.n_rows - m - 1
-    upper = np.concatenate((np.full(rows, epsilon), [1.0], np.zeros(m)))
+    upper = np.concatenate((_slack_rows(game, epsilon), [1.0], np.zeros(m)))
     lower = np.concatenate((np.full(rows, -np.inf), [1.0], np.zeros(m)))
     return lower, upper, np.zeros(program.n_columns), np.ones(program.n_columns)
 
 
 def _polymatrix_program(game: PolymatrixGame, objective: Any, sense: Sense) -> Program:
     n, counts = game.n_players, game.n_actions
-    if objective == "welfare":
+    if isinstance(objective, str) and objective == "welfare":
         weights = np.ones(n)
-    elif isinstance(objective, tuple) and len(objective) == 2 and objective[0] == "player" and objective[1] in range(n):
-        weights = np.eye(n)[objective[1]]
+    elif isinstance(objective, tuple) and len(objective) == 2 and objective[0] == "player":
+        weights = np.eye(n)[whole_number("player of the objective", objective[1], 0, most=n - 1)]
     else:
         raise unknown("objective", objective, ("welfare", "('player', i)"))
     first = np.concatenate(([0], np.cumsum(counts)))
     total, owner = int(first[-1]), np.repeat(np.arange(n), counts)
     low, high, short = _ranges(game)
+    unit = units(largest_gains(game))
+    each = unit[owner]
     b = ProgramBuilder("pure Nash equilibrium of a polymatrix game", sense)
     x = b.columns("x", counts=counts, axes=("player", "action"), upper=1.0, integer=True)
-    r = b.columns("r", (n,), axes=("player",), lower=low, upper=high)
-    own = np.concatenate(game.own)
+    r = b.columns("r", (n,), axes=("player",), lower=low / unit, upper=high / unit)
+    own = np.concatenate(game.own) / each
     one = b.rows("one_action", (n,), axes=("player",), lower=1.0, upper=1.0)
     best = b.rows("best", counts=counts, axes=("player", "action"), lower=own)
-    played = b.rows("played", counts=counts, axes=("player", "action"), upper=own + short)
+    played = b.rows("played", counts=counts, axes=("player", "action"), upper=own + short / each)
     k = np.arange(total)
     b.add(one, x, owner, k)
     for rows in (best, played):
         b.add(rows, r, k, owner)
         for (i, j), table in game.pairs.items():
             row, column = np.indices(table.shape).reshape(2, -1)
-            b.add(rows, x, first[i] + row, first[j] + column, -table.reshape(-1))
-    b.add(played, x, k, k, short)
-    b.objective(r, weights)
+            b.add(rows, x, first[i] + row, first[j] + column, -table.reshape(-1) / unit[i])
+    b.add(played, x, k, k, short / each)
+    b.objective(r, weights * unit)
     return b.build(note=game.name)
+
+
+def largest_gains(game: NormalFormGame | PolymatrixGame) -> FloatArray:
+    """(N,) the most that each player gains by one change of action, over all profiles."""
+    if isinstance(game, NormalFormGame):
+        return table_gains(game)
+    return np.maximum.reduceat(_ranges(game)[2], np.cumsum(game.n_actions) - game.n_actions)
 
 
 def _ranges(game: PolymatrixGame) -> tuple[FloatArray, FloatArray, FloatArray]:

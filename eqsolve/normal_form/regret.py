@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 from eqsolve.arrays import FloatArray, IntArray
 from eqsolve.certificates.gap import GapCertificate, Witness
 from eqsolve.errors import unknown
-from eqsolve.normal_form.game import NormalFormGame
+from eqsolve.normal_form.game import NormalFormGame, is_pure
 from eqsolve.normal_form.polymatrix import PolymatrixGame
 
 Correlated = Literal["CE", "CCE"]
@@ -43,8 +42,13 @@ def deviation_gains(game: NormalFormGame, distribution: npt.ArrayLike) -> tuple[
     InvalidGame : not a distribution over the profiles of the game.
     """
     q = game.check_distribution(distribution)
-    values = [action_values(game.payoffs[i], q, i) for i in range(game.n_players)]
+    values = [action_values(_shortfall(game.payoffs[i], i), q, i) for i in range(game.n_players)]
     return tuple(V - np.diag(V)[:, None] for V in values)
+
+
+def _shortfall(payoff: FloatArray, i: int) -> FloatArray:
+    """Payoffs of player i less those of the best replies: the same gains, without the rounding of what all actions earn alike."""
+    return np.asarray(payoff - payoff.max(axis=i, keepdims=True))
 
 
 def correlated_gap(game: NormalFormGame, distribution: npt.ArrayLike, concept: Correlated = "CE") -> GapCertificate:
@@ -66,7 +70,7 @@ def correlated_gap(game: NormalFormGame, distribution: npt.ArrayLike, concept: C
     >>> print(correlated_gap(chicken(), [[1.0, 0.0], [0.0, 0.0]]))
     correlated gap 1, exact; worst: row: yield -> dare
     """
-    _check_concept(concept)
+    check_concept(concept)
     best: tuple[float, int, str] = (0.0, 0, "")
     for i, G in enumerate(deviation_gains(game, distribution)):
         gain, move = _swaps(game, i, G) if concept == "CE" else _commitment(game, i, G)
@@ -87,23 +91,25 @@ def nash_gap(game: NormalFormGame | PolymatrixGame, profile: Any) -> GapCertific
     InvalidGame : not a profile of the game.
     """
     if isinstance(game, PolymatrixGame):
-        a = np.asarray(profile)
-        gains = [values - values[int(a[i])] for i, values in enumerate(game.action_payoffs(profile))]
-        moves = [f"{int(a[i])} -> {int(np.argmax(one))}" for i, one in enumerate(gains)]
-        return _worst([f"player {i}" for i in range(game.n_players)], [float(one.max()) for one in gains], moves)
+        played = game.check_profile(profile)
+        best = [(own, values, int(np.argmax(values))) for own, values in zip(played, game.action_payoffs(played), strict=True)]
+        start = [f"{int(own.argmax())} " if own.max() == 1.0 else "" for own in played]
+        moves = [f"{before}-> {b}" for before, (_, _, b) in zip(start, best, strict=True)]
+        gains = [float(own @ (values[b] - values)) for own, values, b in best]
+        return _worst([f"player {i}" for i in range(game.n_players)], gains, moves)
     if is_pure(profile):
         where = game.check_profiles(profile)
         return _pure_gap(game, where)
     strategies = game.check_mixed(profile)
     names, most, moves = [], [], []
     for i, own in enumerate(strategies):
-        values = game.payoffs[i]
+        values = _shortfall(game.payoffs[i], i)
         for j in range(game.n_players - 1, -1, -1):
             if j != i:
                 values = np.tensordot(values, strategies[j], axes=([j], [0]))
         b = int(np.argmax(values))
         names.append(game.player_label(i))
-        most.append(float(values[b] - own @ values))
+        most.append(float(own @ (values[b] - values)))
         moves.append(f"-> {game.action_label(i, b)}")
     return _worst(names, most, moves)
 
@@ -112,15 +118,6 @@ def pure_gains(game: NormalFormGame) -> FloatArray:
     """(N, m_1, ..., m_N) what each player gains at each pure profile by a best response, at least 0."""
     gains = [game.payoffs[i].max(axis=i, keepdims=True) - game.payoffs[i] for i in range(game.n_players)]
     return np.stack(gains)
-
-
-def is_pure(profile: Any) -> bool:
-    """Whether a profile is given as one action per player rather than as mixed strategies."""
-    return (
-        isinstance(profile, np.ndarray) and profile.ndim == 1
-        if not isinstance(profile, Sequence)
-        else not any(map(np.ndim, profile))
-    )
 
 
 def _pure_gap(game: NormalFormGame, a: IntArray) -> GapCertificate:
@@ -159,6 +156,7 @@ def _certificate(who: str, move: str, gain: float, concept: Literal["NE", "CE", 
     return GapCertificate(concept, value, value, "exact", Witness(who, move, value) if value > 0 else None)
 
 
-def _check_concept(concept: str) -> None:
-    if concept not in CONCEPTS:
+def check_concept(concept: Any) -> None:
+    """Refuse what is neither ``"CE"`` nor ``"CCE"``."""
+    if not isinstance(concept, str) or concept not in CONCEPTS:
         raise unknown("concept", concept, CONCEPTS)

@@ -16,7 +16,12 @@ from eqsolve.normal_form.regret import correlated_gap, nash_gap
 
 def _sizes(counts: tuple[int, ...]) -> str:
     low, high = min(counts), max(counts)
-    return f"{len(counts):,} players, {low if low == high else f'{low} to {high}'} actions"
+    actions = _count(high, "action") if low == high else f"{low} to {high} actions"
+    return f"{_count(len(counts), 'player')}, {actions}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _certify(game: NormalFormGame, policy: Lottery | MixedProfile) -> GapCertificate:
@@ -34,7 +39,7 @@ NORMAL_FORM = System(
     name="normal_form",
     game=NormalFormGame,
     algorithms=(CorrelatedSelection, ZeroSum, PureNashSelection),
-    describe=lambda game: f"{_sizes(game.shape)}, {game.n_profiles:,} profiles",
+    describe=lambda game: f"{_sizes(game.shape)}, {_count(game.n_profiles, 'profile')}",
     certify=_certify,
     value=_welfare,
     value_name="welfare",
@@ -44,10 +49,10 @@ POLYMATRIX = System(
     name="polymatrix",
     game=PolymatrixGame,
     algorithms=(PureNashSelection,),
-    describe=lambda game: f"{_sizes(tuple(game.n_actions.tolist()))}, {len(game.pairs):,} payoff tables",
-    certify=lambda game, policy: nash_gap(game, policy.actions),
+    describe=lambda game: f"{_sizes(tuple(game.n_actions.tolist()))}, {_count(len(game.pairs), 'payoff table')}",
+    certify=lambda game, policy: nash_gap(game, policy.strategies),
     value=lambda game, policy: float(
-        sum(values[a] for values, a in zip(game.action_payoffs(policy.actions), policy.actions, strict=True))
+        sum(own @ values for own, values in zip(policy.strategies, game.action_payoffs(policy.strategies), strict=True))
     ),
     value_name="welfare",
 )
@@ -62,7 +67,9 @@ MARKOV_GAME = System(
     name="markov_game",
     game=FiniteMarkovGame,
     algorithms=(MarkovSelection,),
-    describe=lambda game: f"{_sizes(tuple(game.n_actions.max(axis=0).tolist()))}, {game.n_states:,} states, {game.horizon:,} steps",
+    describe=lambda game: ", ".join(
+        (_sizes(tuple(game.n_actions.max(axis=0).tolist())), _count(game.n_states, "state"), _count(game.horizon, "step"))
+    ),
     certify=lambda game, policy: markov_gap(game, policy.policy, policy.concept),
     value=_markov_welfare,
     value_name="welfare",

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from eqsolve.arrays import FloatArray, float_array, frozen
+from eqsolve.arrays import FloatArray, frozen
 from eqsolve.backends import Limits, Outcome, solve_program
 from eqsolve.backends.base import Backend, Options
-from eqsolve.certificates import GapCertificate, ProgramCertificate, Witness, certify
+from eqsolve.certificates import GapCertificate
 from eqsolve.errors import BackendFailure, InvalidGame
-from eqsolve.normal_form.game import NormalFormGame
+from eqsolve.normal_form.game import NormalFormGame, payoff_array
 from eqsolve.normal_form.matrix_game import MatrixGame
+from eqsolve.normal_form.regret import nash_gap
+from eqsolve.normal_form.solved import Solved
 from eqsolve.programs import Block, Program
 
 CONSTANT = 1e-9
@@ -24,14 +24,14 @@ CONSTANT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class ZeroSumSolution:
+class ZeroSumSolution(Solved):
     """Optimal strategies of a zero-sum game.
 
     Parameters
     ----------
     value : what the row player is sure of with ``row``, in the units of the row player's payoffs.
     row, column : (m,) and (n,) mixed strategies.
-    gap : the exact Nash gap of the two strategies; the value of the game is within it of ``value``.
+    gap : the exact Nash gap of the two strategies; the value of the game is at least ``value`` and at most twice the gap above.
     outcome : what the backend answered.
     """
 
@@ -41,15 +41,6 @@ class ZeroSumSolution:
     gap: GapCertificate
     outcome: Outcome
     _program: Program = field(repr=False)
-
-    @cached_property
-    def certificate(self) -> ProgramCertificate:
-        """The certificate of the program, with a rigorous bound on the value. Computed when first asked for."""
-        return certify(self._program, self.outcome)
-
-    def program(self) -> Program:
-        """The program that was solved."""
-        return self._program
 
 
 def value_program(game: NormalFormGame | npt.ArrayLike) -> Program:
@@ -113,43 +104,24 @@ def zero_sum(
     >>> round(solution.value, 12), solution.row.round(6), solution.column.round(6)
     (0.142857142857, array([0.428571, 0.571429]), array([0.285714, 0.714286]))
     """
-    A, labels = _matrix(game)
+    A, _ = _matrix(game)
     program = value_program(game)
     outcome = solve_program(program, backend, limits=limits, options=options)
-    n = A.shape[1]
-    if outcome.x is None or outcome.y is None or not (outcome.y[:n] > 0).any():
-        said = "; ".join((outcome.termination.value, *outcome.notes))
-        raise BackendFailure(
-            f"backend {outcome.backend!r} returned no strategies: {said}", "Try another backend or a larger limit."
-        )
     p, q = strategies_of(A.shape, outcome)
-    return ZeroSumSolution(float((p @ A).min()), p, q, exploitability(A, p, q, labels), outcome, program)
-
-
-def exploitability(A: FloatArray, p: FloatArray, q: FloatArray, labels: Any = ((), ())) -> GapCertificate:
-    """The exact Nash gap of strategies p (m,) and q (n,): the larger of the two players' gains by a pure best response."""
-    against_q, against_p = A @ q, p @ A
-    value = float(p @ against_q)
-    i, j = int(np.argmax(against_q)), int(np.argmin(against_p))
-    gains = (float(against_q[i]) - value, value - float(against_p[j]))
-    who = int(gains[1] > gains[0])
-    gap = max(*gains, 0.0)
-    action = (i, j)[who]
-    names = labels[who] or ()
-    move = f"-> {names[action] if names else action}"
-    return GapCertificate("NE", gap, gap, "exact", Witness(("row", "column")[who], move, gap) if gap > 0 else None)
+    played = game if isinstance(game, NormalFormGame) else NormalFormGame.from_arrays(A, players=("row", "column"))
+    return ZeroSumSolution(float((p @ A).min()), p, q, nash_gap(played, (p, q)), outcome, program)
 
 
 def _matrix(game: NormalFormGame | npt.ArrayLike) -> tuple[FloatArray, tuple[tuple[str, ...] | None, ...]]:
     if not isinstance(game, NormalFormGame):
-        A = float_array("payoffs", game, (None, None), error=InvalidGame)
+        A = payoff_array("payoffs", game, (None, None))
         if not A.size:
             raise InvalidGame(f"payoffs has shape {A.shape[0]} x {A.shape[1]}: both players need an action")
         return A, (None, None)
     if game.n_players != 2:
         raise InvalidGame(f"the game has {game.n_players} players; a zero-sum program is for two")
     total = game.welfare
-    if np.ptp(total) > CONSTANT * (1.0 + float(np.abs(game.payoffs).max())):
+    if np.ptp(total) > CONSTANT * float(np.abs(game.payoffs).max()):
         low, high = (tuple(map(int, np.unravel_index(int(k), game.shape))) for k in (np.argmin(total), np.argmax(total)))
         raise InvalidGame(
             f"the payoffs sum to {total[low]:g} at {game.profile_label(low)} and to {total[high]:g} at {game.profile_label(high)}",
@@ -178,8 +150,17 @@ def _full_csc(dense: FloatArray) -> sparse.csc_array:
 
 
 def strategies_of(shape: tuple[int, ...], outcome: Outcome) -> tuple[FloatArray, FloatArray]:
-    """The strategies (m,) and (n,) of both players: the point of ``value_program`` and its multipliers."""
-    assert outcome.x is not None
-    assert outcome.y is not None
-    p, q = np.maximum(outcome.x[: shape[0]], 0.0), np.maximum(outcome.y[: shape[1]], 0.0)
+    """The strategies (m,) and (n,) of both players: the point of ``value_program`` and its multipliers.
+
+    Raises
+    ------
+    BackendFailure : the backend returned no strategies.
+    """
+    x, y = (np.zeros(side) if given is None else given[:side] for side, given in zip(shape, (outcome.x, outcome.y), strict=True))
+    p, q = np.maximum(x, 0.0), np.maximum(y, 0.0)
+    if not (p.any() and q.any()):
+        said = "; ".join((outcome.termination.value, *outcome.notes))
+        raise BackendFailure(
+            f"backend {outcome.backend!r} returned no strategies: {said}", "Try another backend or a larger limit."
+        )
     return frozen(p / p.sum()), frozen(q / q.sum())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eqsolve.backends import get_backend, solve_program
+from eqsolve.backends import Outcome, Termination, get_backend, solve_program
 from eqsolve.certificates import certify
 from eqsolve.errors import BackendFailure, BackendUnsupported, InvalidData, InvalidGame, UnknownName
 from eqsolve.normal_form import (
@@ -24,7 +26,8 @@ from eqsolve.normal_form import (
     rock_paper_scissors,
     shapley,
 )
-from eqsolve.normal_form.programs import support_program
+from eqsolve.normal_form.correlated import distribution_of
+from eqsolve.normal_form.programs import largest_gains, payoff_units, support_program, units
 from eqsolve.programs import Update
 from tests.normal_form import oracle
 
@@ -151,6 +154,7 @@ def test_sifting_refuses_what_was_changed_and_answers_infeasible_programs():
     assert "neither an equation" in program.structure.refuses(two_sided)
     # Nobody can gain at least 2 by leaving when all payoffs lie in [0, 1].
     impossible = program.with_values(Update(row_upper=np.where(program.row_lower == 1.0, 1.0, -2.0)))
+    assert impossible.structure.solve(impossible).status == "infeasible"
     outcome = solve_program(impossible, "native")
     assert certify(impossible, outcome).holds(1e-9)
     assert certify(impossible, outcome).claim == "infeasible"
@@ -164,6 +168,7 @@ def test_slack_is_used_and_not_exceeded(concept, shape):
     for epsilon in (0.0, 0.02, 0.05, np.arange(1, 4) * 0.02, 2.0):
         found = correlated_equilibrium(game, concept, sense="min", epsilon=epsilon)
         assert found.certificate.holds(1e-7)
+        assert np.isfinite(found.program().col_upper).all()
         assert found.gap.holds(np.max(epsilon) + 1e-9)
         for G, allowed in zip(deviation_gains(game, found.distribution), np.broadcast_to(epsilon, 3), strict=True):
             gain = G.max(axis=1).sum() if concept == "CE" else G.sum(axis=0).max()
@@ -296,3 +301,76 @@ def test_a_backend_without_an_answer_is_an_error():
 
     with pytest.raises(BackendFailure, match="returned no correlated equilibrium"):
         correlated_equilibrium(random_game([6, 6, 6]), backend="highs", limits=Limits(iterations=1), options={"presolve": "off"})
+
+
+def gap_in_fractions(u, q, concept):
+    """The gap in exact arithmetic, of the distribution divided by its sum."""
+    n, shape = len(u), u.shape[1:]
+    chance = {a: Fraction(float(q[a])) for a in oracle.profiles(shape)}
+    most = Fraction(0)
+    for i in range(n):
+        gains = [
+            [
+                sum(
+                    p * (Fraction(float(u[i][oracle.changed(a, i, b)])) - Fraction(float(u[i][a])))
+                    for a, p in chance.items()
+                    if a[i] == seen
+                )
+                for b in range(shape[i])
+            ]
+            for seen in range(shape[i])
+        ]
+        gain = sum(max(row) for row in gains) if concept == "CE" else max(map(sum, zip(*gains, strict=True)))
+        most = max(most, gain)
+    return float(most / sum(chance.values()))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, 1e10, -1e12])
+def test_gaps_are_exact_far_from_zero(offset):
+    """What all actions of a player earn alike takes no digits of the gap."""
+    rng = np.random.default_rng(5)
+    u = rng.integers(-8, 9, (3, 2, 3, 2)) / 8 + offset
+    game = NormalFormGame(u)
+    q = rng.dirichlet(np.ones(12)).reshape(2, 3, 2)
+    for concept in ("CE", "CCE"):
+        assert correlated_gap(game, q, concept).upper == pytest.approx(gap_in_fractions(u, q, concept), rel=1e-12)
+    mixed = [rng.dirichlet(np.ones(m)) for m in (2, 3, 2)]
+    assert nash_gap(game, mixed).upper == pytest.approx(gap_in_fractions(u, game.product(mixed), "CCE"), rel=1e-12)
+
+
+def test_a_sum_within_its_tolerance_hides_no_gain():
+    game = NormalFormGame([[[1e6, 1e6], [1e6 + 1e-5, 1e6 + 1e-5]], [[0, 0], [0, 0]]])
+    assert nash_gap(game, [[0.5 + 5e-10, 0.5], [0.5, 0.5]]).upper == pytest.approx(5e-6, rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-9, 1e9, 1e12])
+def test_programs_are_posed_in_the_units_of_the_players(scale):
+    base = random_game([3, 4, 2], seed=11).payoffs
+    scales = np.array([scale, 1.0, 1.0 / scale])
+    game, plain = NormalFormGame(base * scales[:, None, None, None]), NormalFormGame(base)
+    weights = plain.welfare
+    for concept in ("CE", "CCE"):
+        unit = payoff_units(game)
+        assert np.array_equal(unit, np.exp2(np.round(np.log2(unit))))
+        assert ((largest_gains(game) / unit > 0.7) & (largest_gains(game) / unit < 1025)).all()
+        for epsilon in (0.0, 0.05):
+            for backend in ("native", "highs"):
+                found = correlated_equilibrium(game, concept, weights, sense="min", epsilon=epsilon * scales, backend=backend)
+                wanted = correlated_equilibrium(plain, concept, weights, sense="min", epsilon=epsilon)
+                assert found.value == pytest.approx(wanted.value, abs=1e-6)
+                for G, size in zip(deviation_gains(game, found.distribution), scales, strict=True):
+                    gain = G.max(axis=1).sum() if concept == "CE" else G.sum(axis=0).max()
+                    assert gain <= (epsilon + 1e-6) * size
+        for objective in ("max_entropy", "max_gini"):
+            found, wanted = (correlated_equilibrium(one, concept, objective) for one in (game, plain))
+            assert found.value == pytest.approx(wanted.value, abs=1e-5)
+
+
+def test_units_are_powers_of_two_and_one_for_ordinary_sizes():
+    assert units(np.array([0.0, 0.75, 1.0, 3.0, 1000.0])).tolist() == [1.0] * 5
+    assert units(np.array([0.5, 0.25, 2.0**-40, 2.0**11, 2.0**30])).tolist() == [0.5, 0.25, 2.0**-40, 2.0**11, 2.0**30]
+
+
+def test_a_point_of_zeros_is_no_distribution():
+    with pytest.raises(BackendFailure, match="without a positive probability"):
+        distribution_of(chicken(), Outcome(Termination.ITERATION_LIMIT, x=np.zeros(4), backend="highs"))

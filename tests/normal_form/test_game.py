@@ -15,6 +15,7 @@ from eqsolve.normal_form import (
     NormalFormGame,
     PolymatrixGame,
     congestion_game,
+    nash_gap,
     prisoners_dilemma,
     random_game,
     random_polymatrix,
@@ -124,3 +125,39 @@ def test_importing_loads_no_solver_and_no_other_library():
     code = f"import sys, eqsolve.normal_form; print([m for m in {banned.split()!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: NormalFormGame(np.full((2, 2, 2), -1e101)), InvalidGame, r"payoffs\[0, 0, 0\] is -1e\+101, beyond 1e\+100"),
+        (lambda: NormalFormGame.from_arrays([[1e200]]), InvalidGame, "beyond"),
+        (lambda: NormalFormGame(np.zeros((2, 2, 2)), players=None), InvalidGame, "players is None, not a sequence"),
+        (lambda: NormalFormGame(np.zeros((2, 2, 2)), actions=5), InvalidGame, "actions is 5, not a sequence"),
+        (lambda: nash_gap(prisoners_dilemma(), None), InvalidGame, "profile is None"),
+        (lambda: nash_gap(prisoners_dilemma(), np.float64(1.0)), InvalidGame, "not a sequence"),
+        (lambda: nash_gap(random_polymatrix([2, 2]), True), InvalidGame, "profile is True"),
+        (lambda: nash_gap(random_polymatrix([2, 2]), [[1, 0], [0.5, 0.4]]), InvalidGame, r"strategies\[1\] sums to 0.9"),
+        (lambda: prisoners_dilemma().check_distribution([[1, 2], [3]]), InvalidGame, "not an array"),
+        (lambda: prisoners_dilemma().player_number(None), UnknownName, "no player None"),
+        (lambda: prisoners_dilemma().player_number(float("nan")), UnknownName, "no player nan"),
+        (lambda: PolymatrixGame([2, 2], None), InvalidGame, "pairs is a NoneType"),
+        (lambda: PolymatrixGame([2, 2], {(0.5, 1): np.eye(2)}), InvalidGame, "0.5, not a whole number"),
+        (lambda: PolymatrixGame([2, 2], {"ab": np.eye(2), 3: np.eye(2)}), InvalidGame, "key 'ab'"),
+        (lambda: PolymatrixGame([2, 2], {(0, 1): np.full((2, 2), 1e150)}), InvalidGame, "beyond"),
+        (lambda: PolymatrixGame([2, 2], {}, own=5), InvalidGame, "own is 5"),
+        (lambda: PolymatrixGame([10**15, 2], {}), InvalidGame, "n_actions adds up to"),
+        (lambda: random_game([2] * 70), InvalidGame, "profiles of 70 players"),
+        (lambda: random_game([1] * 70), InvalidGame, "has 70 players"),
+        (lambda: random_game([[1, 2], [3]]), InvalidGame, "not an array"),
+        (lambda: congestion_game(40, 10), InvalidGame, "profiles of 40 players"),
+    ],
+)
+def test_more_bad_input(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
+
+
+def test_own_payoffs_may_be_an_array():
+    game = PolymatrixGame([2, 2], {}, own=np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert game.action_payoffs([0, 1])[1].tolist() == [3.0, 4.0]

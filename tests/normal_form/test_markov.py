@@ -201,7 +201,7 @@ def test_bad_games(change, match):
 
 
 def test_negative_probabilities_are_named():
-    with pytest.raises(InvalidGame, match=r"joint action \(0, 1\) has the negative probability -0.5"):
+    with pytest.raises(InvalidGame, match=r"joint action \(0, 1\) has probability -0.5 for next state 1"):
         FiniteMarkovGame([[1, 2], [1, 1]], [[1, 0], [1.5, -0.5], [0, 1]], np.zeros((2, 3)), 1)
 
 
@@ -212,7 +212,7 @@ def test_negative_probabilities_are_named():
         (lambda g: markov_gap(g, [[0.5, 0.5, 0.5, -0.5]] * 2), InvalidGame, "negative"),
         (lambda g: markov_gap(g, np.full((3, 4), 0.25)), InvalidGame, "shape 3 x 4"),
         (lambda g: markov_gap(g, np.full(4, 0.25), "NE"), UnknownName, "concept 'NE'"),
-        (lambda g: stage(g, 2, g.terminal), InvalidData, "step 2 is not one of 0 to 1"),
+        (lambda g: stage(g, 2, g.terminal), InvalidData, "step is 2, more than 1"),
         (lambda g: stage(g, 0, np.zeros((3, 1))), InvalidData, "expected 2 x 1"),
         (lambda g: FiniteMarkovGame.from_arrays(np.ones((1, 2, 2, 1)), np.zeros((3, 1, 2, 2)), 1), InvalidGame, "reward has shape"),
         (
@@ -225,3 +225,59 @@ def test_negative_probabilities_are_named():
 def test_bad_calls(call, error, match):
     with pytest.raises(error, match=match):
         call(FiniteMarkovGame(**GOOD))
+
+
+def test_kernels_cannot_be_written_and_share_nothing_with_the_caller():
+    given = sparse.csr_array(np.ones((4, 1)))
+    for transition in (given, given.toarray(), [given, given]):
+        game = FiniteMarkovGame([[2, 2]], transition, np.zeros((2, 4)), 2)
+        kernel = game.kernel(1)
+        data = kernel.data if sparse.issparse(kernel) else kernel
+        with pytest.raises(ValueError, match="read-only"):
+            data[0] = 0.5
+    given.data[0] = 7.0
+    assert game.kernel(0).data[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"transition": None}, r"transition\[0, 0\] is nan"),
+        ({"transition": [[1.0], [1.0, 2.0], [1.0], [1.0]]}, "not an array of numbers"),
+        ({"transition": sparse.csr_array(np.array([[1.0], [np.nan], [1.0], [1.0]]))}, r"transition\[1, 0\] is nan"),
+        ({"transition": sparse.csr_array(np.ones((4, 1), dtype=complex))}, "complex"),
+        ({"transition": [np.ones((4, 1)), np.array([[1.0], [1.0], [1.0], [0.5]])]}, r"joint action \(1, 1\) at step 1 sums to 0.5"),
+        ({"reward": [[1.0], [1.0, 2.0]]}, "reward is not an array"),
+        ({"reward": np.full((2, 4), 1e200)}, r"reward\[0, 0\] is 1e\+200, beyond"),
+        ({"terminal": [[np.inf], [0.0]]}, r"terminal\[0, 0\] is inf"),
+        ({"initial": [-1.0]}, r"initial\[0\] is -1"),
+        ({"n_actions": [[2] * 70]}, "joint pairs of 70 players"),
+        ({"n_actions": [[2] * 64]}, "joint pairs of 64 players"),
+        ({"states": None}, "states is None, not a sequence"),
+        ({"players": ("a", "a")}, "'a' twice"),
+    ],
+)
+def test_more_bad_games(change, match):
+    with pytest.raises(InvalidGame, match=match):
+        FiniteMarkovGame(**{**GOOD, **change})
+
+
+def test_one_text_is_one_label():
+    assert FiniteMarkovGame(**GOOD, states="ab").states == ("ab",)
+
+
+@pytest.mark.parametrize("n_actions", [[[1, 2]] * 3, [0, 2], [2] * 70, [[[1]]]])
+def test_random_games_refuse_counts_they_cannot_have(n_actions):
+    with pytest.raises(InvalidGame):
+        random_markov_game(2, n_actions, 2)
+
+
+@pytest.mark.parametrize(
+    ("h", "s", "match"), [(-1, 0, "step is -1"), (2, 0, "step is 2"), (0, 1, "state is 1"), (0.5, 0, "step is 0.5")]
+)
+def test_places_that_do_not_exist(h, s, match):
+    game = FiniteMarkovGame(**GOOD)
+    found = markov_correlated(game)
+    for call in (found.at, found.stage, found.program, lambda h, s: game.stage_game(h, s, game.terminal)):
+        with pytest.raises(InvalidGame, match=match):
+            call(h, s)

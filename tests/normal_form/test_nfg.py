@@ -88,7 +88,7 @@ def test_labels_with_quotes():
         ('NFG 1 R "t\n', "line 1: a string that does not end"),
         ('NFG 1 R "t" { "a" "b" } { { "x" } { } } 1', "player 1 has no strategy"),
         ('NFG 1 R "t" { "a" "b" } { 1 1 } 1e999 1', "expected a finite number"),
-        ('NFG 1 R "t" { "a" "b" } { 99999 99999 } 1', "at most"),
+        ('NFG 1 R "t" { "a" "b" } { 99999 99999 } 1', "9,999,800,001 profiles of 2 players"),
         ("", "line 1: the file ends too early"),
     ],
 )
@@ -156,3 +156,9 @@ def test_what_is_not_installed_is_named_with_its_extra(monkeypatch, call, module
     monkeypatch.setitem(sys.modules, "quantecon.game_theory", None)
     with pytest.raises(BackendUnavailable, match=rf"eqsolve\[{extra}\]"):
         call(None)
+
+
+@pytest.mark.parametrize("text", [None, 5, b"NFG"])
+def test_what_is_not_text(text):
+    with pytest.raises(InvalidGame, match="not text"):
+        parse_nfg(text)

@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from eqsolve.backends import Limits, get_backend, solve_program
-from eqsolve.errors import BackendUnsupported, InvalidData, UnknownName
+from eqsolve.backends import Limits, Outcome, Termination, get_backend, solve_program
+from eqsolve.errors import BackendFailure, BackendUnsupported, InvalidData, UnknownName
 from eqsolve.normal_form import (
     TEXTBOOK,
     NormalFormGame,
@@ -16,6 +16,7 @@ from eqsolve.normal_form import (
     congestion_game,
     matching_pennies,
     nash_gap,
+    pure,
     pure_nash,
     pure_nash_mask,
     pure_nash_program,
@@ -24,6 +25,7 @@ from eqsolve.normal_form import (
     shapley,
     stag_hunt,
 )
+from eqsolve.normal_form.pure import why_none
 from eqsolve.programs import Update
 from tests.normal_form import oracle
 
@@ -158,3 +160,41 @@ def test_limits_are_not_taken_for_a_proof():
 def test_bad_input(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_ties_are_told_by_the_payoffs_compared():
+    """A large payoff elsewhere makes no gain a tie."""
+    game = NormalFormGame([[[1e12, 0.5], [0.0, 0.0]], [[0.0, 0.5], [0.0, 1.0]]])
+    assert pure_nash_mask(game).tolist() == [[False, True], [False, False]]
+    assert pure_nash(game).gap.upper == 0.0
+    rounding = NormalFormGame([[[0.1 + 0.2], [0.3]], [[0.0], [0.0]]])
+    assert pure_nash_mask(rounding).all()
+
+
+def test_a_profile_that_is_no_equilibrium_is_not_handed_back(monkeypatch):
+    program = pure_nash_program(matching_pennies(), epsilon=2.0)
+    answered = solve_program(program, "native")
+    monkeypatch.setattr(pure, "solve_program", lambda *given, **more: answered)
+    with pytest.raises(BackendFailure, match=r"took \[0, 0\] for an equilibrium, and there Nash gap 2"):
+        pure_nash(matching_pennies(), backend="highs")
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-9, 1e9, 1e12])
+def test_polymatrix_games_in_any_unit(scale):
+    base = random_polymatrix([2, 3, 2, 3], degree=1, seed=1)
+    game = PolymatrixGame(
+        base.n_actions, {key: scale * table for key, table in base.pairs.items()}, own=[np.zeros(m) for m in (2, 3, 2, 3)]
+    )
+    found = pure_nash(game)
+    assert found.gap.upper == 0.0
+    assert found.profile.tolist() == pure_nash(base.normal_form()).profile.tolist()
+    assert found.outcome.objective == pytest.approx(found.value, rel=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [2.0, 3.0])
+def test_a_verdict_that_the_payoffs_contradict_is_an_error(epsilon):
+    infeasible = Outcome(Termination.INFEASIBLE, backend="one")
+    with pytest.raises(BackendFailure, match="'one' says that there is no pure equilibrium, but the payoffs have one"):
+        why_none(matching_pennies(), epsilon, infeasible)
+    with pytest.raises(BackendFailure, match="did not settle it: the solver failed"):
+        why_none(matching_pennies(), 0.0, Outcome(Termination.FAILED, backend="one"))

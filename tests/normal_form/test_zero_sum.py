@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eqsolve.backends import Limits, get_backend, solve_program
+from eqsolve.backends import Limits, Outcome, Termination, get_backend, solve_program
 from eqsolve.certificates import certify
 from eqsolve.errors import BackendFailure, BackendUnsupported, InvalidGame
 from eqsolve.normal_form import (
@@ -16,6 +18,7 @@ from eqsolve.normal_form import (
     chicken,
     correlated_equilibrium,
     matching_pennies,
+    matrix_game,
     nash_gap,
     random_game,
     rock_paper_scissors,
@@ -158,3 +161,38 @@ def test_bad_input(game, match):
 def test_a_limit_that_ends_the_run():
     with pytest.raises(BackendFailure, match="returned no strategies"):
         zero_sum(np.random.default_rng(0).random((40, 40)), backend="highs", limits=Limits(iterations=1))
+
+
+def test_the_value_is_what_the_row_player_is_sure_of(monkeypatch):
+    A = np.array([[3.0, -1.0], [-2.0, 1.0]])
+    p, q = np.array([0.5, 0.5]), np.array([0.25, 0.75])
+    poor = Outcome(Termination.OPTIMAL, x=np.append(p, 0.0), y=np.append(q, 0.0), backend="one")
+    monkeypatch.setattr(sys.modules["eqsolve.normal_form.zero_sum"], "solve_program", lambda *given, **more: poor)
+    found = zero_sum(A)
+    assert found.value == (p @ A).min() == 0.0
+    assert found.gap.upper == pytest.approx(max((A @ q).max() - p @ A @ q, p @ A @ q - (p @ A).min()))
+    assert found.value <= 1 / 7 <= found.value + 2 * found.gap.upper
+
+
+def test_the_gap_is_that_of_the_game_where_the_sum_is_almost_constant():
+    A = np.random.default_rng(2).normal(size=(5, 4))
+    nearly = NormalFormGame.from_arrays(A, -A * (1 + 1e-10))
+    found = zero_sum(nearly)
+    assert found.gap == nash_gap(nearly, (found.row, found.column))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_rule_that_cannot_cycle_ends_at_the_value_too(monkeypatch, seed):
+    A = np.random.default_rng(seed).integers(-1, 2, (12, 9)).astype(float)
+    value = (zero_sum(A).row @ A).min()
+    monkeypatch.setattr(matrix_game, "STALLED", -1)
+    p, q, _ = solve_matrix_game(A)
+    assert (A @ q).max() - (p @ A).min() <= 1e-12
+    assert (p @ A).min() == pytest.approx(value, abs=1e-12)
+
+
+def test_a_spoilt_tableau_is_left_to_highs(monkeypatch):
+    A = np.random.default_rng(0).normal(size=(6, 5))
+    monkeypatch.setattr(matrix_game, "_strategies", lambda *given: [(np.eye(6)[0], np.eye(5)[0])])
+    assert solve_matrix_game(A) is None
+    assert zero_sum(A).gap.holds(1e-9)
