@@ -44,7 +44,8 @@ class Limits:
     Parameters
     ----------
     seconds : wall-clock seconds, > 0.
-    iterations : simplex, interior-point or branch-and-bound iterations, as the backend counts them.
+    iterations : simplex, interior-point or branch-and-bound iterations, as the backend counts them; of a run (``eqsolve.solve``)
+        the steps of its algorithm.
     """
 
     seconds: float | None = None

@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from eqsolve.backends.base import Backend
-from eqsolve.errors import BackendUnavailable, unknown
+from eqsolve.errors import BackendUnavailable, InvalidData, unknown
 
 BUILT_IN = {
     "highs": "eqsolve.backends.highs:family",
@@ -63,10 +63,12 @@ def get_backend(name: str | Backend) -> Backend:
 
     Raises
     ------
-    UnknownName : no such backend or solver; the nearest known one is named.
+    UnknownName : no such backend or solver; the nearest known one is named. InvalidData : not a name at all.
     """
     if isinstance(name, Backend):
         return name
+    if not isinstance(name, str):
+        raise InvalidData(f"backend is {name!r}, not a name", "For example: 'auto', 'highs', 'cvxpy:CLARABEL'.")
     head, _, solver = name.partition(":")
     if head not in family_names():
         raise unknown("backend", name, ["auto", *family_names()])

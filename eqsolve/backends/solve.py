@@ -13,7 +13,7 @@ from eqsolve.backends.purify import purify
 from eqsolve.backends.registry import get_backend
 from eqsolve.backends.requests import remaining
 from eqsolve.errors import BackendFailure, BackendUnavailable, BackendUnsupported, EqsolveError
-from eqsolve.programs import Program, ProgramFamily
+from eqsolve.programs import Advised, Program, ProgramFamily
 
 PREFERRED = {
     "LP": ("highs", "cvxpy:CLARABEL"),
@@ -44,7 +44,7 @@ def choose_backend(program: Program) -> tuple[Backend, str]:
     BackendUnsupported : no usable backend takes this kind.
     """
     if program.structure is not None and program.structure.refuses(program) is None:
-        return get_backend("native"), f"auto picked native: the structure is {program.structure.name}"
+        return get_backend("native"), f"auto picked native, which solves the form {program.structure.name!r} exactly"
     for name in PREFERRED[program.kind]:
         backend = get_backend(name)
         if _takes(backend, program):
@@ -76,7 +76,8 @@ def solve_program(
     vertex : ask for a basic solution of an LP; an interior answer is purified to one, whatever the backend.
     limits : a budget; reaching it is never reported as optimal.
     start : a point or basis to begin from.
-    options : the solver's own options by its own names.
+    options : the solver's own options by its own names. When left out, a structure that is ``Advised`` gives those that suit the
+        program (not where there is a start), and the notes say so; ``{}`` asks for the solver's own defaults.
 
     Raises
     ------
@@ -100,8 +101,19 @@ def _takes(backend: Backend, program: Program) -> bool:
 def _solved(
     backend: Backend, program: Program, vertex: bool, limits: Limits | None, start: Start | None, options: Options | None
 ) -> Outcome:
-    with backend.open(program, options, vertex=vertex) as session:
-        return session.solve(limits, start)
+    advised = _advice(backend, program, vertex) if options is None and start is None else {}
+    with backend.open(program, options or advised, vertex=vertex) as session:
+        outcome = session.solve(limits, start)
+    if not advised:
+        return outcome
+    assert program.structure is not None
+    listed = ", ".join(f"{name}={value}" for name, value in advised.items())
+    return replace(outcome, notes=(f"{listed}: advised by the structure {program.structure.name}", *outcome.notes))
+
+
+def _advice(backend: Backend, program: Program, vertex: bool) -> Options:
+    structure: object = program.structure
+    return structure.advice(backend.name, vertex=vertex) if isinstance(structure, Advised) else {}
 
 
 def _by_auto(program: Program, vertex: bool, limits: Limits | None, start: Start | None, options: Options | None) -> Outcome:

@@ -13,6 +13,8 @@ from eqsolve.mdp.model import FiniteMDP, InvalidMDP
 from eqsolve.mdp.simplex import project
 
 NEWTON = 20
+MOST_PRICES = 200
+"""Prices up to which Newton's method polishes them: each of its steps costs as many evaluations."""
 TIE = 1e-13
 """Payoffs this close, relative to the largest, count as equal where a step has no price."""
 
@@ -182,7 +184,7 @@ class _Dual:
         for _ in range(NEWTON):
             free = np.flatnonzero((best.prices > 0) & (self.C > 0))
             miss = float(np.abs(best.slope[free]).max(initial=0.0))
-            if miss <= 1e-14 * (1.0 + float(self.C.max())) or len(free) > 60:
+            if miss <= 1e-14 * (1.0 + float(self.C.max())) or len(free) > MOST_PRICES:
                 break
             jacobian = np.empty((len(free), len(free)))
             for column, h in enumerate(free):

@@ -18,13 +18,12 @@ from eqsolve.certificates import GapCertificate, Witness
 from eqsolve.certificates.gap import EXACT_WIDTH
 from eqsolve.mdp.enclosure import Enclosure, Interval, check_size, expectation, fixed_point
 from eqsolve.mdp.model import FiniteMDP, InvalidMDP
+from eqsolve.mdp.start_vector import solve_near
 
 SWEEPS = 300
 """Sweeps after which a bracket is returned as wide as it is."""
 ROUNDS = 60
 """Improvements of the vector from which the optimal values are bounded."""
-DENSE = 400
-"""States up to which the start vector comes from a dense solve."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,51 +218,6 @@ def sweeps(image: Callable[[FloatArray], Interval], shift: tuple[float, float], 
             break
         best, v = min(best, width), _middle(swept)
     return low, high
-
-
-def solve_near(mdp: FiniteMDP, policy: FloatArray, start: FloatArray) -> FloatArray:
-    """A vector near the values of a policy (K,); how near is for the bounds to say."""
-    from scipy.sparse import linalg
-
-    S, used = mdp.n_states, np.flatnonzero(policy)
-    mix = sparse.csr_array((policy[used], (mdp.owner[used], used)), shape=(S, mdp.n_pairs))
-    chain, reward = mix @ mdp.kernel(), mix @ mdp.reward
-    if S <= DENSE:
-        dense = chain.toarray() if sparse.issparse(chain) else chain
-        return np.asarray(np.linalg.solve(np.eye(S) - mdp.gamma * dense, reward))
-    matrix = sparse.eye_array(S, format="csc") - mdp.gamma * sparse.csc_array(chain)
-    v, residual, inverse = start, reward - matrix @ start, None
-    for _ in range(4):
-        size = float(np.abs(residual).max())
-        if size <= 1e-15 * float(np.abs(v).max()):
-            break
-        with np.errstate(all="ignore"):
-            change, left = linalg.bicgstab(matrix, residual, rtol=1e-10, maxiter=150, M=inverse)
-            trial = v + change
-            after = reward - matrix @ trial
-        if float(np.abs(after).max()) < size:
-            v, residual = trial, after
-        elif inverse is not None:
-            break
-        if left and inverse is None:
-            inverse = linalg.LinearOperator((S, S), _gauss_seidel(matrix))
-    return v
-
-
-def _gauss_seidel(matrix: sparse.csc_array) -> Callable[[FloatArray], FloatArray]:
-    """One symmetric Gauss-Seidel sweep: it carries news along chains of any length, and its two factors never fill in."""
-    from scipy.sparse import linalg
-
-    diagonal = matrix.diagonal()
-    lower, upper = (
-        linalg.splu(sparse.csc_matrix(part), permc_spec="NATURAL", diag_pivot_thresh=0.0)
-        for part in (sparse.tril(matrix), sparse.triu(matrix))
-    )
-
-    def sweep(x: FloatArray) -> FloatArray:
-        return np.asarray(upper.solve(diagonal * lower.solve(x)))
-
-    return sweep
 
 
 def _witness(mdp: FiniteMDP, policy: FloatArray, values: list[Interval], everywhere: bool) -> Witness | None:

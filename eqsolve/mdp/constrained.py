@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from eqsolve.arrays import FloatArray
-from eqsolve.backends import Outcome, Termination, get_backend, solve_program
+from eqsolve.backends import Outcome, Termination, solve_program
 from eqsolve.backends.base import Backend, Options
 from eqsolve.backends.outcome import Limits
 from eqsolve.certificates import ProgramCertificate, certify
 from eqsolve.errors import BackendFailure
-from eqsolve.mdp.forms import METHODS, suggested_method
 from eqsolve.mdp.model import FiniteMDP, InvalidMDP
 from eqsolve.mdp.programs import LinearConstraint, occupancy_program, reward_of
 from eqsolve.mdp.recovery import episodes, occupancy_of, policy_from, value_of
@@ -98,12 +97,10 @@ def solve_constrained(
     >>> round(solution.value, 9), {name: round(price, 9) for name, price in solution.multipliers.items()}
     (2.5, {'leaving': 10.0})
     """
-    if not constraints:
+    if isinstance(constraints, Sequence) and not constraints:
         raise InvalidMDP("there are no constraints", "Use solve_occupancy or optimal_policy for a process without any.")
     program = occupancy_program(mdp, constraints=constraints)
-    solver = get_backend("highs" if backend == "auto" else backend)
-    wished = METHODS[suggested_method(mdp)] if options is None and solver.name == "highs" else options
-    outcome = solve_program(program, solver, vertex=vertex, limits=limits, options=wished)
+    outcome = solve_program(program, backend, vertex=vertex, limits=limits, options=options)
     certificate = certify(program, outcome)
     if outcome.termination is Termination.INFEASIBLE:
         raise _infeasible(mdp, program, constraints, certificate)

@@ -115,6 +115,18 @@ class DynamicProgramming(Algorithm[FiniteMDP, State, MDPPolicy]):
         return linear_program(game, *selected(selector))
 
 
+def truth_value(name: str, value: Any) -> bool:
+    """A parameter that is True or False.
+
+    Raises
+    ------
+    InvalidData : neither.
+    """
+    if isinstance(value, bool | np.bool):
+        return bool(value)
+    raise InvalidData(f"{name} is {value!r}, not True or False")
+
+
 def linear_program(mdp: FiniteMDP, which: str | int = "occupancy", *more: str | int) -> Program:
     """The occupancy program of a process, or the value program.
 

@@ -107,7 +107,7 @@ def advantages(mdp: FiniteMDP, values: npt.ArrayLike) -> FloatArray:
     With the values of a policy: what one use of the action earns before the policy goes on. With optimal values: at most 0.
     """
     q = q_values(mdp, values)
-    v = np.asarray(values, dtype=np.float64)
+    v = float_array("values", values, (mdp.n_states,) if mdp.horizon is None else (mdp.horizon + 1, mdp.n_states))
     return q - np.repeat(v if mdp.horizon is None else v[:-1], mdp.n_actions, axis=-1)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import sparse
 
 from eqsolve.arrays import FloatArray
 from eqsolve.backends import Outcome, get_backend, solve_program
@@ -14,6 +13,7 @@ from eqsolve.backends.base import Backend, Feature, Options
 from eqsolve.backends.outcome import Limits, make_outcome
 from eqsolve.backends.solve import at_vertex
 from eqsolve.errors import BackendUnsupported, InvalidData, unknown
+from eqsolve.mdp.advice import METHODS
 from eqsolve.mdp.model import FiniteMDP
 from eqsolve.mdp.programs import occupancy_program, value_program
 from eqsolve.mdp.recovery import policy_from, value_of
@@ -21,17 +21,6 @@ from eqsolve.programs import Program
 
 Form = Literal["auto", "primal", "dual"]
 LPMethod = Literal["auto", "simplex", "ipm", "pdlp"]
-
-METHODS: dict[str, dict[str, object]] = {
-    "simplex": {"solver": "simplex"},
-    "ipm": {"solver": "ipm", "run_crossover": "off"},
-    "pdlp": {"solver": "pdlp"},
-}
-"""Options of HiGHS by method."""
-SIMPLEX_PAIRS = 2_000
-"""State-action pairs up to which the simplex method answers at once."""
-FILL = 5e9
-"""Multiplications of one factorisation above which first-order steps are cheaper than interior-point steps."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +32,7 @@ class OccupancySolution:
     program, outcome : the program over visits and its answer, whichever form was solved.
     policy : (K,), with a horizon (H, K): that of the visits, and of the duals in states that are not visited.
     value : expected total reward from the initial distribution.
-    form, method : what was solved, and by which method of HiGHS (empty for other backends).
+    form, method : what was solved, and by which method of HiGHS (empty for other backends, and where options leave it to HiGHS).
     """
 
     program: Program
@@ -98,59 +87,30 @@ def solve_occupancy(
     if backend == "auto":
         backend = "native" if method == "auto" and not options else "highs"
     chosen = get_backend(backend)
-    shape, how = _choice(mdp, chosen, form, method, options)
+    shape = _form(chosen, form, method, options)
     primal = occupancy_program(mdp)
-    given = METHODS[how] if how else options
+    given = options if method == "auto" else METHODS[method]
     if shape == "primal":
         outcome = solve_program(primal, chosen, limits=limits, options=given)
     else:
         outcome = _from_dual(primal, solve_program(value_program(mdp), chosen, limits=limits, options=given))
-    return _answer(mdp, primal, at_vertex(primal, outcome) if vertex else outcome, shape, how)
+    return _answer(mdp, primal, at_vertex(primal, outcome) if vertex else outcome, shape)
 
 
-def _choice(mdp: FiniteMDP, backend: Backend, form: Form, method: LPMethod, options: Options | None) -> tuple[str, str]:
-    """Form and method; the method is empty where the backend or the options decide it."""
+def _form(backend: Backend, form: Form, method: LPMethod, options: Options | None) -> str:
+    """The form that is solved."""
     if method != "auto" and backend.name != "highs":
         raise BackendUnsupported(f"method {method!r} is one of HiGHS, not of backend {backend.name!r}", "Use options instead.")
-    if method != "auto" and options:
+    if method != "auto" and options is not None:
         raise InvalidData(f"both method {method!r} and options are given", "Leave one of them out.")
     has_duals = Feature.DUALS in backend.capabilities.features
     if form == "dual" and not has_duals:
         raise BackendUnsupported(
             f"backend {backend.name!r} gives no duals, and the visits are the duals of the form over values", "Use form='primal'."
         )
-    how = "" if backend.name != "highs" or options else method if method != "auto" else suggested_method(mdp)
     if form == "auto":
-        form = "dual" if has_duals and backend.name != "native" else "primal"
-    return form, how
-
-
-def suggested_method(mdp: FiniteMDP) -> Literal["simplex", "ipm", "pdlp"]:
-    """The method of HiGHS that suits programs over the visits of a process, from their size and the fill-in of their factors."""
-    if mdp.n_steps * mdp.n_pairs <= SIMPLEX_PAIRS:
-        return "simplex"
-    return "ipm" if factor_work(mdp) <= FILL else "pdlp"
-
-
-def factor_work(mdp: FiniteMDP) -> float:
-    """Multiplications of a factorisation of the normal equations, by the bandwidth after reordering: O(nnz) to estimate.
-
-    A grid of n x n states costs about n^4, a random graph of S states about S^3 / 3.
-    """
-    from scipy.sparse.csgraph import reverse_cuthill_mckee
-
-    S = mdp.n_states
-    owner = sparse.csr_array((np.ones(mdp.n_pairs), mdp.owner, np.arange(mdp.n_pairs + 1)), shape=(mdp.n_pairs, S))
-    graph = sparse.csr_array(owner.T @ abs(sparse.csr_array(mdp.kernel())))
-    graph = sparse.csr_array(graph + graph.T + sparse.eye_array(S))
-    order = reverse_cuthill_mckee(graph, symmetric_mode=True)
-    place = np.empty(S, dtype=np.int64)
-    place[order] = np.arange(S)
-    row = np.repeat(place, np.diff(graph.indptr))
-    band = np.zeros(S)
-    np.maximum.at(band, row, row - place[graph.indices])
-    # Two next states of one pair are coupled as well, so that the band is up to twice as wide.
-    return float((np.minimum(2.0 * band, np.arange(S)) ** 2).sum()) * mdp.n_steps
+        return "dual" if has_duals and backend.name != "native" else "primal"
+    return form
 
 
 def _from_dual(program: Program, answer: Outcome) -> Outcome:
@@ -172,9 +132,10 @@ def _from_dual(program: Program, answer: Outcome) -> Outcome:
     )
 
 
-def _answer(mdp: FiniteMDP, program: Program, outcome: Outcome, form: str, method: str) -> OccupancySolution:
+def _answer(mdp: FiniteMDP, program: Program, outcome: Outcome, form: str) -> OccupancySolution:
     if outcome.x is None:
         raise InvalidData(
             f"backend {outcome.backend!r} has no visits to give: {outcome.termination.value}", "\n".join(outcome.notes)
         )
+    method = str(outcome.options.get("solver", "")) if outcome.backend == "highs" else ""
     return OccupancySolution(program, outcome, policy_from(mdp, program, outcome), value_of(program, outcome), form, method)

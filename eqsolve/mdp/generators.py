@@ -122,7 +122,7 @@ def random_mdp(
     """
     S, A = whole_number("states", states, 1, InvalidMDP), whole_number("actions", actions, 1, InvalidMDP)
     n = whole_number("successors", successors, 1, InvalidMDP, most=S)
-    rng = np.random.default_rng(seed)
+    rng = random_generator("seed", seed)
     counts = rng.integers(1, A + 1, S) if ragged else np.full(S, A)
     K = int(counts.sum())
     if stationary or horizon is None:
@@ -159,6 +159,16 @@ def forest(ages: int = 3, gamma: float | None = 0.9, *, old: float = 4.0, cut: f
     reward[1:, 1] = 1.0
     reward[-1] = real_number("old", old, error=InvalidMDP), real_number("cut", cut, error=InvalidMDP)
     return FiniteMDP(np.full(S, 2), kernel, reward.reshape(-1), gamma, name="forest", actions=("wait", "cut"))
+
+
+def random_generator(name: str, given: np.random.Generator | int) -> np.random.Generator:
+    """A generator, given as such or by its seed.
+
+    Raises
+    ------
+    InvalidMDP : neither a generator nor a whole number of at least 0.
+    """
+    return given if isinstance(given, np.random.Generator) else np.random.default_rng(whole_number(name, given, 0, InvalidMDP))
 
 
 def _random_kernel(rng: np.random.Generator, K: int, S: int, n: int, dense: bool) -> FloatArray | sparse.csr_array:

@@ -121,6 +121,8 @@ def from_quantecon(ddp: Any, *, horizon: int | None = None, initial: npt.ArrayLi
     >>> from_quantecon(ddp)
     <FiniteMDP 'DiscreteDP': 1 states, 1 state-action pairs, discount 0.5, dense>
     """
+    if any(not hasattr(ddp, part) for part in ("R", "Q", "beta")):
+        raise InvalidMDP(f"{type(ddp).__name__} is no DiscreteDP", "It has R, Q and beta.")
     if ddp.beta == 1 and horizon is None:
         raise InvalidMDP("beta is 1: without discounting there is no value", "Give horizon=H.")
     more: dict[str, Any] = {"horizon": horizon, "initial": initial, "name": "DiscreteDP"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -337,9 +337,7 @@ def _counts(given: Any) -> IntArray:
 
 
 def _labels(what: str, given: Sequence[str], size: int) -> tuple[str, ...]:
-    if isinstance(given, str):
-        raise InvalidMDP(f"{what} is one string, {given!r}", "Give a list of labels.")
-    labels = tuple(str(one) for one in given)
+    labels = _texts(what, given)
     if labels and len(labels) != size:
         raise InvalidMDP(f"{what} has {len(labels)} labels, expected {size}")
     if len(set(labels)) != len(labels) and what == "states":
@@ -348,8 +346,14 @@ def _labels(what: str, given: Sequence[str], size: int) -> tuple[str, ...]:
     return labels
 
 
+def _texts(what: str, given: Any) -> tuple[str, ...]:
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise InvalidMDP(f"{what} is {given!r}, not a list of labels", "Leave it out for numbers.")
+    return tuple(str(one) for one in given)
+
+
 def _pair_labels(given: Sequence[str], counts: IntArray) -> tuple[str, ...]:
-    labels = given if isinstance(given, str) else tuple(str(one) for one in given)
-    if not isinstance(labels, str) and len(labels) == counts[0] and (counts == counts[0]).all():
+    labels = _texts("actions", given)
+    if len(labels) == counts[0] and (counts == counts[0]).all():
         labels = labels * len(counts)
     return _labels("actions", labels, int(counts.sum()))

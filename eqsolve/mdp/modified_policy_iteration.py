@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from eqsolve.arrays import FloatArray
+from eqsolve.arrays import FloatArray, real_number, whole_number
 from eqsolve.mdp.bellman import Bellman, PolicyBellman
-from eqsolve.mdp.dynamic_programming import DynamicProgramming
+from eqsolve.mdp.dynamic_programming import DynamicProgramming, truth_value
 from eqsolve.mdp.iteration import Ending, Iterate, ended, narrower, start
 
 SLOW = 0.85
@@ -51,6 +51,10 @@ class ModifiedPolicyIteration(DynamicProgramming[ModifiedIterate]):
     tolerance : the middle of the bracket is to be within this of v*, in reward units.
     reduction : as above, in (0, 1). sweeps : the most sweeps of one evaluation. krylov : whether BiCGSTAB may take over.
 
+    Raises
+    ------
+    InvalidData : a parameter out of range.
+
     Notes
     -----
     Sources: Puterman and Shin (1978); MacQueen (1966); for Krylov methods in this place, Gargiani et al. (2024), "Inexact policy
@@ -61,6 +65,13 @@ class ModifiedPolicyIteration(DynamicProgramming[ModifiedIterate]):
     reduction: float = 0.05
     sweeps: int = 20
     krylov: bool = True
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "tolerance", real_number("tolerance", self.tolerance, least=0.0))
+        put(self, "reduction", real_number("reduction", self.reduction, above=0.0, below=1.0))
+        put(self, "sweeps", whole_number("sweeps", self.sweeps, 1))
+        put(self, "krylov", truth_value("krylov", self.krylov))
 
     def begin(self, operator: Bellman, values: FloatArray | None = None) -> ModifiedIterate:
         """The iterate that starts from ``values`` (S,), zero when left out."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 
 from eqsolve.arrays import FloatArray, IntArray
-from eqsolve.mdp.model import FiniteMDP
+from eqsolve.errors import BackendUnsupported
+from eqsolve.mdp.advice import advised_options
+from eqsolve.mdp.model import FiniteMDP, InvalidMDP
 from eqsolve.mdp.recovery import best_pairs, policy_of
 from eqsolve.programs import Program, StructureAnswer
 
@@ -65,6 +68,44 @@ class Occupancy:
         policy = policy_of(mdp, d if mdp.horizon is not None else d[0], fallback=mdp.uniform_policy())
         return _visits(mdp, _improved(process, policy), program.row_lower)
 
+    def advice(self, backend: str, *, vertex: bool) -> Mapping[str, object]:
+        """As ``Advised``; no crossover even for a vertex, since ``purify`` is faster."""
+        return advised_options(self.mdp, backend)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConstrainedOccupancy:
+    """The structure of ``occupancy_program`` with constraints: no exact method is known here, but which solvers do well is.
+
+    Parameters
+    ----------
+    mdp : the process whose kernels and discount the flow rows have.
+    """
+
+    mdp: FiniteMDP
+
+    @property
+    def name(self) -> str:
+        """The form's name."""
+        return "constrained occupancy"
+
+    def refuses(self, program: Program) -> str | None:
+        """Every program."""
+        return "it has constraints beyond the flow of visits"
+
+    def solve(self, program: Program) -> StructureAnswer:
+        """Nothing: there is no method.
+
+        Raises
+        ------
+        BackendUnsupported : always.
+        """
+        raise BackendUnsupported(f"program {program.name!r} has constraints beyond the flow of visits", "Use a solver.")
+
+    def advice(self, backend: str, *, vertex: bool) -> Mapping[str, object]:
+        """As ``Advised``."""
+        return advised_options(self.mdp, backend, crossover=vertex)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StateValues:
@@ -100,6 +141,10 @@ class StateValues:
         """The optimal values (a vertex), and the visits of an optimal policy as duals."""
         found = _solve(self.mdp, program.row_lower, program.c)
         return StructureAnswer("optimal", found.values, found.visits, iterations=found.iterations, is_vertex=True)
+
+    def advice(self, backend: str, *, vertex: bool) -> Mapping[str, object]:
+        """As ``Advised``."""
+        return advised_options(self.mdp, backend, crossover=vertex)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,14 +189,14 @@ def _lifted(mdp: FiniteMDP, reward: FloatArray, values: FloatArray) -> FloatArra
 
     A row that rounding violates would cost the rigorous bound its violation times all visits there are, in every column.
     """
-    size = float(np.abs(reward).max()) + 2.0 * float(np.abs(values).max())
     kernel = mdp.kernel()
     terms = mdp.n_states if isinstance(kernel, np.ndarray) else int(np.diff(kernel.indptr).max())
-    margin = min((2 * terms + 18) * UNIT, ROUNDING) * size
+    share = min((2 * terms + 18) * UNIT, ROUNDING)
+    size = np.abs(reward) + 2.0 * float(np.abs(values).max())
     if mdp.horizon is not None:
-        return values + margin * np.repeat(np.arange(mdp.horizon, 0, -1.0), mdp.n_states)
-    short = reward + mdp.gamma * (kernel @ values) - np.repeat(values, mdp.n_actions)
-    return values + (margin + max(float(short.max()), 0.0)) / (1.0 - mdp.gamma)
+        return values + share * float(size.max()) * np.repeat(np.arange(mdp.horizon, 0, -1.0), mdp.n_states)
+    short = reward + mdp.gamma * (kernel @ values) - np.repeat(values, mdp.n_actions) + share * size
+    return values + max(float(short.max()), 0.0) / (1.0 - mdp.gamma * row_sums(mdp)[1])
 
 
 def _with(mdp: FiniteMDP, reward: FloatArray) -> FiniteMDP:
@@ -227,13 +272,40 @@ def _visits_at_most(mdp: FiniteMDP, supply: FloatArray) -> FloatArray:
     return most
 
 
+def row_sums(mdp: FiniteMDP) -> tuple[float, float]:
+    """The least and the largest sum of a transition row: 1 up to 1e-9, which matters where the discount is as close to 1.
+
+    Raises
+    ------
+    InvalidMDP : without a horizon, the discount times the largest is not below 1.
+    """
+    sums = [np.asarray(kernel.sum(axis=1)) for kernel in mdp.transition]
+    least, most = min(float(one.min()) for one in sums), max(float(one.max()) for one in sums)
+    if mdp.horizon is None and mdp.gamma * most >= 1.0:
+        raise InvalidMDP(
+            f"gamma times the largest sum of a transition row is {mdp.gamma * most:.17g}, not below 1: the values may be infinite",
+            "Divide the rows by their sums before building the process, or lower gamma.",
+        )
+    return least, most
+
+
+def value_bounds(mdp: FiniteMDP, reward: FloatArray) -> tuple[float, float]:
+    """Bounds a little beyond ``value_ends``, so that neither the values nor what they are lifted by ever reach them."""
+    low, high = value_ends(mdp, reward)
+    share = 1e-6 + (0.0 if mdp.horizon is not None else 8.0 * ROUNDING / (1.0 - mdp.gamma * row_sums(mdp)[1]))
+    room = 1.0 + (high - low) + share * max(abs(low), abs(high))
+    return low - room, high + room
+
+
 def value_ends(mdp: FiniteMDP, reward: FloatArray) -> tuple[float, float]:
     """What no value of any policy is below or above, at any step; rewards (n_steps K,) hold the terminal value already."""
     steps = reward.reshape(mdp.n_steps, mdp.n_pairs)
+    rates = tuple(mdp.gamma * one for one in row_sums(mdp))
     if mdp.horizon is None:
-        return float(steps.min()) / (1.0 - mdp.gamma), float(steps.max()) / (1.0 - mdp.gamma)
+        low, high = float(steps.min()), float(steps.max())
+        return low / (1.0 - rates[low < 0]), high / (1.0 - rates[high > 0])
     low = high = least = most = 0.0
     for step in steps[::-1]:
-        low, high = float(step.min()) + mdp.gamma * low, float(step.max()) + mdp.gamma * high
+        low, high = float(step.min()) + rates[low < 0] * low, float(step.max()) + rates[high > 0] * high
         least, most = min(least, low), max(most, high)
     return least, most

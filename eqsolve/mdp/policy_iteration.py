@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eqsolve.arrays import FloatArray, IntArray
+from eqsolve.arrays import FloatArray, IntArray, real_number
 from eqsolve.mdp.bellman import UNIT, Bellman, Bracket
 from eqsolve.mdp.dynamic_programming import DynamicProgramming
 from eqsolve.mdp.iteration import Ending, Iterate, narrower, start
@@ -34,12 +34,19 @@ class PolicyIteration(DynamicProgramming[PolicyIterate]):
     ----------
     tolerance : the run also ends where the middle of the bracket is within this of v*; 0 to go on until the policy is stable.
 
+    Raises
+    ------
+    InvalidData : a tolerance out of range.
+
     Notes
     -----
     Source: Howard (1960); Puterman (2005), section 6.4.
     """
 
     tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tolerance", real_number("tolerance", self.tolerance, least=0.0))
 
     def begin(self, operator: Bellman, values: FloatArray | None = None, pairs: IntArray | None = None) -> PolicyIterate:
         """The iterate that starts from ``pairs`` (S,), or from the policy greedy for ``values`` (S,), zero when left out."""

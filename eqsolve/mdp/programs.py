@@ -11,7 +11,7 @@ import numpy.typing as npt
 from eqsolve.arrays import FloatArray, float_array, whole_number
 from eqsolve.mdp.flow import Flow, pair_axes, state_axes
 from eqsolve.mdp.model import FiniteMDP, InvalidMDP
-from eqsolve.mdp.occupancy import Occupancy, StateValues, value_ends
+from eqsolve.mdp.occupancy import ConstrainedOccupancy, Occupancy, StateValues, value_bounds
 from eqsolve.programs import Program, ProgramBuilder, ProgramFamily, Update
 from eqsolve.programs.program import Sense
 
@@ -44,8 +44,8 @@ class LinearConstraint:
                 f"{side} bound of constraint {self.name!r}", getattr(self, side), (), infinite=True, error=InvalidMDP
             )
             put(self, side, float(value))
-        if not self.name:
-            raise InvalidMDP("a constraint has no name")
+        if not isinstance(self.name, str) or not self.name:
+            raise InvalidMDP(f"a constraint is called {self.name!r}", "Give it a name: some text.")
         if self.lower > self.upper or self.lower == np.inf or self.upper == -np.inf:
             raise InvalidMDP(f"bounds of constraint {self.name!r} are crossed: lower {self.lower:g}, upper {self.upper:g}")
         if self.lower == -np.inf and self.upper == np.inf:
@@ -70,11 +70,11 @@ def occupancy_program(mdp: FiniteMDP, *, scaled: bool = True, constraints: Seque
 
     Returns
     -------
-    Program with the structure ``Occupancy``, which ``native`` solves; with constraints it has none.
+    Program with the structure ``Occupancy``, which ``native`` solves; with constraints ``ConstrainedOccupancy``, which it does not.
 
     Raises
     ------
-    InvalidMDP : a constraint whose cost has another shape than the rewards, or two of one name.
+    InvalidMDP : a constraint whose cost has another shape than the rewards, two of one name, or no list of them.
 
     Notes
     -----
@@ -95,6 +95,8 @@ def occupancy_program(mdp: FiniteMDP, *, scaled: bool = True, constraints: Seque
     >>> program.row("flow", 0)
     'flow[0]: 0.1 d[0, 0] + d[0, 1] = 1'
     """
+    if not isinstance(constraints, Sequence) or not all(isinstance(one, LinearConstraint) for one in constraints):
+        raise InvalidMDP("constraints is not a list of LinearConstraint", "Give a list, of one as well.")
     flow = Flow.of(mdp, scaled=scaled)
     builder = ProgramBuilder("constrained occupancy" if constraints else "occupancy", sense="max")
     d = flow.columns(builder, "d")
@@ -106,7 +108,8 @@ def occupancy_program(mdp: FiniteMDP, *, scaled: bool = True, constraints: Seque
             "constraint", (len(names),), axes=("name",), labels=(names,), lower=flow.scale * lower, upper=flow.scale * upper
         )
         builder.add(axes, d, costs)
-    return builder.build(structure=None if constraints else Occupancy(mdp), note=f"scale {flow.scale:.6g}")
+    structure = ConstrainedOccupancy(mdp) if constraints else Occupancy(mdp)
+    return builder.build(structure=structure, note=f"scale {flow.scale:.6g}")
 
 
 def value_program(mdp: FiniteMDP, *, scaled: bool = True) -> Program:
@@ -129,9 +132,8 @@ def value_program(mdp: FiniteMDP, *, scaled: bool = True) -> Program:
     flow = Flow.of(mdp, scaled=scaled)
     builder = ProgramBuilder("values", sense="min")
     shape, axes, labels = state_axes(mdp)
-    low, high = value_ends(mdp, flow.reward)
-    margin = 1.0 + (high - low) + 1e-6 * max(abs(low), abs(high))
-    v = builder.columns("v", shape, axes=axes, labels=labels, lower=low - margin, upper=high + margin)
+    low, high = value_bounds(mdp, flow.reward)
+    v = builder.columns("v", shape, axes=axes, labels=labels, lower=low, upper=high)
     sides, counts, axes, labels = pair_axes(mdp)
     bellman = builder.rows("bellman", sides, counts=counts, axes=axes, labels=labels, lower=flow.reward)
     builder.add(bellman, v, flow.matrix.T)

@@ -31,6 +31,10 @@ def pairs_of_arrays(
 
 def pairs_of_matrices(transition: Sequence[Any], reward: Any, available: Any) -> tuple[IntArray, Any, FloatArray, BoolArray]:
     """The same from one sparse matrix (S, S) per action; rewards (S, A), (S,), or one matrix per action."""
+    if sparse.issparse(transition) or not isinstance(transition, Sequence | np.ndarray) or isinstance(transition, str | bytes):
+        raise InvalidMDP(
+            f"transition is a {type(transition).__name__}, not a list of matrices", "Give one (S, S) matrix per action."
+        )
     matrices = [_matrix(f"transition[{a}]", one) for a, one in enumerate(transition)]
     if not matrices:
         raise InvalidMDP("transition is empty: there are no actions", "Give one (S, S) matrix per action.")
@@ -76,7 +80,7 @@ def availability(given: Any, shape: tuple[int, int]) -> BoolArray:
 
 def pair_labels(labels: Sequence[str], mask: BoolArray) -> Sequence[str]:
     """One label per pair, from one per action."""
-    if len(labels) != mask.shape[1] or isinstance(labels, str):
+    if not isinstance(labels, Sequence) or isinstance(labels, str) or len(labels) != mask.shape[1]:
         return labels
     return [str(labels[a]) for a in np.nonzero(mask)[1].tolist()]
 

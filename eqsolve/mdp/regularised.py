@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from eqsolve.arrays import FloatArray, IntArray, float_array, frozen, real_number
 from eqsolve.certificates.rounding import UNIT
-from eqsolve.mdp.certificate import ValueBracket, solve_near, sweeps, value_bracket
+from eqsolve.mdp.certificate import ValueBracket, sweeps, value_bracket
 from eqsolve.mdp.enclosure import Enclosure, Interval, check_size, expectation
 from eqsolve.mdp.model import FiniteMDP, InvalidMDP
 from eqsolve.mdp.simplex import batch, project, segments
+from eqsolve.mdp.start_vector import solve_near
 
 ROUNDS = 200
 """Policies tried at most; the bracket tells how good the last one is."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from eqsolve.arrays import FloatArray, IntArray, frozen, real_number, whole_number
+from eqsolve.mdp.generators import random_generator
 from eqsolve.mdp.model import FiniteMDP, InvalidMDP
 
 
@@ -92,7 +93,7 @@ def simulate(
     if steps is None and mdp.horizon is None:
         raise InvalidMDP("the number of steps is not given, and there is no horizon", "Give steps=T.")
     T = whole_number("steps", mdp.horizon if steps is None else steps, 1, InvalidMDP, most=mdp.horizon)
-    generator = np.random.default_rng(rng)
+    generator = random_generator("rng", rng)
     states, pairs, rewards = np.empty((N, T + 1), dtype=np.int64), np.empty((N, T), dtype=np.int64), np.empty((N, T))
     start = _Sampler(mdp.initial, np.array([0, mdp.n_states]))
     states[:, 0] = start.draw(np.zeros(N, dtype=np.int64), generator)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eqsolve.arrays import FloatArray
+from eqsolve.arrays import FloatArray, real_number, whole_number
 from eqsolve.mdp.bellman import Bellman
 from eqsolve.mdp.dynamic_programming import DynamicProgramming
 from eqsolve.mdp.iteration import Ending, Iterate, ended, narrower, start
@@ -59,6 +59,10 @@ class ValueIteration(DynamicProgramming[AndersonIterate]):
     tolerance : the middle of the bracket is to be within this of v*, in reward units.
     memory : sweeps that are mixed; 0 for plain value iteration. patience : as above.
 
+    Raises
+    ------
+    InvalidData : a parameter out of range.
+
     Notes
     -----
     Sources: Anderson (1965); Walker and Ni (2011); for MDPs, Geist and Scherrer (2018), "Anderson acceleration for reinforcement
@@ -68,6 +72,12 @@ class ValueIteration(DynamicProgramming[AndersonIterate]):
     tolerance: float = 1e-8
     memory: int = 5
     patience: int = 20
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "tolerance", real_number("tolerance", self.tolerance, least=0.0))
+        put(self, "memory", whole_number("memory", self.memory, 0))
+        put(self, "patience", whole_number("patience", self.patience, 0))
 
     def begin(self, operator: Bellman, values: FloatArray | None = None) -> AndersonIterate:
         """The iterate that starts from ``values`` (S,), zero when left out."""
@@ -108,7 +118,7 @@ class ValueIteration(DynamicProgramming[AndersonIterate]):
         return replace(
             iterate,
             **fields,
-            values=_mixed(top, residual, moves[:used], turns[:used]) if used else plain,
+            values=_mixed(top, residual, moves[:used], turns[:used], plain),
             safe=plain if better else iterate.safe,
             span=high - low if better else iterate.span,
             waited=waited,
@@ -131,12 +141,12 @@ class ValueIteration(DynamicProgramming[AndersonIterate]):
         return moves, turns, min(iterate.used + 1, self.memory)
 
 
-def _mixed(top: FloatArray, residual: FloatArray, moves: FloatArray, turns: FloatArray) -> FloatArray:
-    """Tv minus the combination of its last differences that takes the most out of the residual."""
+def _mixed(top: FloatArray, residual: FloatArray, moves: FloatArray, turns: FloatArray, plain: FloatArray) -> FloatArray:
+    """Tv minus the combination of its last differences that takes the most out of the residual; ``plain`` where none does."""
     size = np.linalg.norm(turns, axis=1)
     keep = size > 0.0
     if not keep.any():
-        return top
+        return plain
     unit = turns[keep] / size[keep, None]
     theta = np.linalg.lstsq(unit @ unit.T, unit @ residual, rcond=RANK)[0] / size[keep]
     return np.asarray(top - theta @ (moves[keep] + turns[keep]))

@@ -5,9 +5,10 @@ from eqsolve.programs.builder import ProgramBuilder
 from eqsolve.programs.cone import Cone
 from eqsolve.programs.family import ProgramFamily
 from eqsolve.programs.program import Kind, Program, Sense, Update
-from eqsolve.programs.structure import Purifiable, Structure, StructureAnswer
+from eqsolve.programs.structure import Advised, Purifiable, Structure, StructureAnswer
 
 __all__ = [
+    "Advised",
     "Block",
     "Cone",
     "Kind",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -53,4 +54,18 @@ class Purifiable(Protocol):
 
     def purify(self, program: Program, x: FloatArray) -> FloatArray:
         """A vertex of the feasible set with an objective no worse than that of ``x``."""
+        ...
+
+
+@runtime_checkable
+class Advised(Protocol):
+    """A structure that knows by which of a solver's methods programs of its form are answered fast."""
+
+    def advice(self, backend: str, *, vertex: bool) -> Mapping[str, object]:
+        """Options of a backend, by the solver's own names, for a user who gives none; empty where there is nothing to advise.
+
+        Parameters
+        ----------
+        vertex : a basic solution is asked for.
+        """
         ...

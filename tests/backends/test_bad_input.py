@@ -241,3 +241,9 @@ def test_a_bad_update_changes_nothing(name):
         outcome = session.solve()
     assert outcome.termination is Termination.OPTIMAL
     assert outcome.objective == pytest.approx(36.0)
+
+
+@pytest.mark.parametrize("name", [None, 3, b"highs"])
+def test_a_name_that_is_none_is_refused(name):
+    with pytest.raises(InvalidData, match="not a name"):
+        get_backend(name)

@@ -9,6 +9,8 @@ from scipy.optimize import brentq, minimize
 
 from eqsolve.backends import solve_program
 from eqsolve.certificates import certify
+from eqsolve.mdp import ball_dual
+from eqsolve.mdp.ball_dual import ball_optimal
 from eqsolve.mdp.ball_program import chi_square_ball_program, disjoint_union, expected_chi_square
 from eqsolve.mdp.model import FiniteMDP, InvalidMDP
 from eqsolve.mdp.recovery import occupancy_of, policy_from, value_of
@@ -160,3 +162,19 @@ def test_an_action_outside_the_support_is_infinitely_far():
     mdp = FiniteMDP([2], np.ones((2, 1)), [0.0, 1.0], horizon=1)
     assert expected_chi_square(mdp, [[0.5, 0.5]], [[0.5, 0.5]], [[1.0, 0.0]])[0] == np.inf
     assert expected_chi_square(mdp, [[1.0, 0.0]], [[1.0, 0.0]], [[0.5, 0.5]])[0] == pytest.approx(1.0)
+
+
+def test_many_prices_are_polished_and_without_that_the_ball_is_kept(monkeypatch):
+    """The search for prices ends a little outside; mixing towards nu leads back in, at a cost that the gap tells."""
+    rng = np.random.default_rng(0)
+    mdp = FiniteMDP([3, 2], rng.dirichlet(np.ones(2), 5), rng.normal(size=5), horizon=25)
+    nu = np.concatenate((rng.dirichlet(np.ones(3)), rng.dirichlet(np.ones(2))))
+    radius = 10.0 ** rng.uniform(-4, 0, 25)
+    polished = ball_optimal(mdp, nu, radius)
+    monkeypatch.setattr(ball_dual, "MOST_PRICES", 10)
+    rough = ball_optimal(mdp, nu, radius)
+    for found in (polished, rough):
+        assert (found.chi_square <= radius * (1.0 + 1e-12)).all()
+    assert 0.0 <= polished.gap <= 1e-8 * (1.0 + abs(polished.value))
+    assert rough.value <= polished.bound
+    assert polished.value <= rough.bound

@@ -200,3 +200,9 @@ def test_steps_with_their_own_kernels():
 def test_bad_input(make, words):
     with pytest.raises(InvalidMDP, match=words):
         make()
+
+
+@pytest.mark.parametrize(("rewards", "step"), [([[0.0, 1.0], [0.0, 5.0]], 1), ([[0.0, 5.0], [0.0, 1.0]], 0)])
+def test_the_witness_is_the_step_of_the_largest_gain(rewards, step):
+    witness = optimality_gap(FiniteMDP([2], [[1.0], [1.0]], rewards, horizon=2), [1.0, 0.0]).witness
+    assert (witness.step, witness.gain) == (step, pytest.approx(5.0))

@@ -8,10 +8,12 @@ import pytest
 
 from eqsolve.backends import Limits, solve_program
 from eqsolve.certificates import certify
-from eqsolve.errors import BackendFailure
+from eqsolve.errors import BackendFailure, BackendUnsupported
 from eqsolve.mdp.constrained import InfeasibleMDP, solve_constrained
 from eqsolve.mdp.model import FiniteMDP, InvalidMDP
+from eqsolve.mdp.occupancy import ConstrainedOccupancy
 from eqsolve.mdp.programs import LinearConstraint, occupancy_program
+from tests.mdp.instances import expander
 from tests.mdp.occupancy_oracle import choices, dense_kernel, played, random_small, value
 
 
@@ -130,7 +132,39 @@ def test_bad_input_is_refused():
         solve_constrained(mdp, [limit], "highs", limits=Limits(iterations=1), options={"presolve": "off"})
 
 
-def test_a_constrained_program_has_no_structure():
+def test_a_constrained_program_has_advice_but_no_method():
     program = occupancy_program(random_small(1), constraints=[LinearConstraint(np.ones(random_small(1).n_pairs), upper=1e4)])
-    assert program.structure is None
-    assert certify(program, solve_program(program)).holds(1e-8)
+    assert isinstance(program.structure, ConstrainedOccupancy)
+    with pytest.raises(BackendUnsupported, match="constraints beyond the flow"):
+        solve_program(program, "native")
+    with pytest.raises(BackendUnsupported, match="constraints beyond the flow"):
+        program.structure.solve(program)
+    outcome = solve_program(program)
+    assert outcome.backend == "highs"
+    assert outcome.notes[1] == "solver=simplex: advised by the structure constrained occupancy"
+    assert certify(program, outcome).holds(1e-8)
+
+
+@pytest.mark.parametrize("vertex", [False, True])
+def test_a_large_constrained_process_gets_the_interior_point_method(vertex):
+    mdp = expander(700, 3, 5, 0.9)
+    limit = LinearConstraint(np.random.default_rng(1).random(mdp.n_pairs), upper=4.0)
+    solution = solve_constrained(mdp, [limit], vertex=vertex)
+    assert solution.outcome.options == {"solver": "ipm", "run_crossover": "on" if vertex else "off"}
+    assert solution.outcome.is_vertex == vertex
+    assert solution.certificate.holds(1e-6)
+    assert solution.totals["cost"] == pytest.approx(4.0, abs=1e-6)
+    other = solve_constrained(mdp, [limit], options={"solver": "ipm", "presolve": "on"})
+    assert other.outcome.options == {"solver": "ipm", "presolve": "on"}
+    assert other.value == pytest.approx(solution.value, abs=1e-6)
+    # Mixing in at most as many states as constraints bind is what a vertex means.
+    if vertex:
+        mixed = np.add.reduceat((solution.policy > 1e-9).astype(int), mdp.first[:-1]) > 1
+        assert mixed.sum() <= 1
+
+
+def test_a_large_infeasible_process_is_proven_so():
+    mdp = expander(700, 3, 5, 0.9)
+    limit = LinearConstraint(np.random.default_rng(1).random(mdp.n_pairs), upper=0.5)
+    with pytest.raises(InfeasibleMDP, match=r"'cost' <= 0\.5: the total is at least"):
+        solve_constrained(mdp, [limit])

@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 
 from eqsolve.errors import UnknownName
+from eqsolve.mdp import LinearConstraint, advantages, from_quantecon, random_mdp, simulate, solve_constrained
 from eqsolve.mdp.model import FiniteMDP, InvalidMDP, available_actions
 from tests.mdp.textbook import BOOK, POLICY_CASES, forest, two_states
 
@@ -186,8 +187,8 @@ def test_parts_that_can_be_exchanged():
         (lambda: small(terminal=[0, 0]), "there is no horizon"),
         (lambda: small(states=["a", "a"]), "two states are called 'a'"),
         (lambda: small(states=["a"]), "states has 1 labels, expected 2"),
-        (lambda: small(states="ab"), "states is one string"),
-        (lambda: small(actions="abc"), "actions is one string"),
+        (lambda: small(states="ab"), "states is 'ab', not a list"),
+        (lambda: small(actions="abc"), "actions is 'abc', not a list"),
         (lambda: FiniteMDP.from_arrays([[[1, 0]]], [[1]], 0.5), "transition has shape 1 x 1 x 2"),
         (lambda: FiniteMDP.from_arrays([[[1]]], [[1, 2]], 0.5), "reward has shape 1 x 2, expected 1 x 1"),
         (lambda: FiniteMDP.from_arrays([[[1]]], [[1]], 0.5, available=[[2]]), r"available\[0, 0\] is 2"),
@@ -229,3 +230,44 @@ def test_it_prints_what_it_is():
     assert repr(two_states(0.5)) == "<FiniteMDP 'two states': 2 states, 3 state-action pairs, discount 0.5, dense>"
     assert "horizon 4" in repr(small(gamma=None, horizon=4))
     assert forest().n_pairs == 6
+
+
+@pytest.mark.parametrize("bad", [None, True, 3, 0.5, "abc", b"z", object()])
+@pytest.mark.parametrize("what", ["states", "actions"])
+def test_what_is_no_list_of_labels_is_refused(what, bad):
+    with pytest.raises(InvalidMDP, match=f"{what} is .*, not a list of labels"):
+        FiniteMDP([1], [[1.0]], [1.0], 0.9, **{what: bad})
+
+
+@pytest.mark.parametrize("bad", [None, True, 3, "abc", object(), sparse.eye_array(2)])
+def test_what_is_no_list_of_matrices_is_refused(bad):
+    with pytest.raises(InvalidMDP, match="not a list of matrices"):
+        FiniteMDP.from_matrices(bad, [[1.0]], 0.9)
+
+
+@pytest.mark.parametrize("bad", [None, "x", -1, 0.5, True, [1], {}])
+def test_what_is_no_seed_is_refused(bad):
+    with pytest.raises(InvalidMDP, match="seed"):
+        random_mdp(3, 2, 1, seed=bad)
+    with pytest.raises(InvalidMDP, match="rng"):
+        simulate(FiniteMDP([1], [[1.0]], [1.0], 0.9), [1.0], 1, 1, rng=bad)
+
+
+def test_what_is_no_discrete_dp_is_refused():
+    with pytest.raises(InvalidMDP, match="int is no DiscreteDP"):
+        from_quantecon(3)
+
+
+@pytest.mark.parametrize("bad", [LinearConstraint([1.0], upper=1.0), "x", [1], [None], np.ones(2), 3, True])
+def test_what_is_no_list_of_constraints_is_refused(bad):
+    mdp = FiniteMDP([1], [[1.0]], [1.0], 0.9)
+    with pytest.raises(InvalidMDP, match="not a list of LinearConstraint"):
+        solve_constrained(mdp, bad)
+    for name in ("", 3, None):
+        with pytest.raises(InvalidMDP, match="a constraint is called"):
+            LinearConstraint([1.0], upper=1.0, name=name)
+
+
+def test_one_value_for_all_states_has_advantages():
+    mdp = FiniteMDP([2, 1], [[1, 0], [0, 1], [0, 1]], [5.0, 10.0, -1.0], gamma=0.9)
+    assert advantages(mdp, 1.0) == pytest.approx([4.9, 9.9, -1.1])

@@ -11,8 +11,10 @@ from scipy import sparse
 from eqsolve.backends import Limits, Start, solve_program
 from eqsolve.certificates import certify
 from eqsolve.errors import BackendUnsupported, InvalidData, UnknownName
-from eqsolve.mdp.forms import factor_work, solve_occupancy, suggested_method
+from eqsolve.mdp.advice import factor_work, suggested_method
+from eqsolve.mdp.forms import solve_occupancy
 from eqsolve.mdp.model import FiniteMDP, InvalidMDP
+from eqsolve.mdp.native import optimal_policy
 from eqsolve.mdp.programs import occupancy_program, value_program
 from eqsolve.mdp.recovery import occupancy_of, policy_basis, policy_from, policy_of, value_of
 from eqsolve.programs import Purifiable, Update
@@ -233,6 +235,61 @@ def test_the_method_goes_by_size_and_fill_in():
     assert suggested_method(expander(8_000)) == "pdlp"
     assert factor_work(grid(40)) < 40**4 * 16
     assert factor_work(expander(2_000)) > 2_000**3 / 20
+
+
+@pytest.mark.parametrize("build", [occupancy_program, value_program])
+@pytest.mark.parametrize("vertex", [False, True])
+def test_programs_carry_the_method_to_solvers(build, vertex):
+    mdp = expander(700)
+    program = build(mdp)
+    outcome = solve_program(program, "highs", vertex=vertex)
+    crossover = "on" if vertex and build is value_program else "off"
+    assert outcome.options == {"solver": "ipm", "run_crossover": crossover}
+    assert outcome.notes[0] == f"solver=ipm, run_crossover={crossover}: advised by the structure {program.structure.name}"
+    assert outcome.is_vertex == vertex
+    assert certify(program, outcome).holds(1e-6)
+    assert solve_program(program, "scipy", limits=Limits(seconds=30)).options == {}
+    start = Start(basis=policy_basis(mdp, optimal_policy(mdp).choice))
+    if build is occupancy_program:
+        assert solve_program(program, "highs", start=start).iterations == 0
+    assert solve_program(build(grid(5)), "highs").options == {"solver": "simplex"}
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("off", [-9e-10, 9e-10])
+@pytest.mark.parametrize("backend", ["native", "highs"])
+def test_bounds_of_values_allow_for_rows_that_do_not_sum_to_1_exactly(backend, off, sign):
+    gamma = 0.999999
+    mdp = FiniteMDP([1, 2], [[1.0 + off, 0.0], [0.0, 1.0 + off], [0.0, 1.0]], [sign, sign, sign - 0.5], gamma)
+    program = value_program(mdp)
+    outcome = solve_program(program, backend, options=None if backend == "native" else {"solver": "simplex"})
+    assert outcome.is_optimal
+    assert outcome.objective / 2 == pytest.approx(best_values(mdp).mean(), rel=1e-7)
+    assert certify(program, outcome).holds(1e-6)
+
+
+@pytest.mark.parametrize("gamma", [1 - 1e-6, 1 - 1e-9, 1 - 1e-11])
+def test_native_answers_where_the_discount_is_next_to_1(gamma):
+    mdp = FiniteMDP([2, 1], [[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]], [1.0, 1.0, 1.0], gamma)
+    outcome = solve_program(value_program(mdp))
+    assert outcome.backend == "native"
+    assert outcome.x == pytest.approx(np.full(2, 1.0 / (1.0 - gamma)), rel=1e-2)
+
+
+def test_an_action_that_nobody_plays_costs_the_bound_nothing():
+    """Its reward is huge, and so is what it falls short by: the values are lifted for rows that are close only."""
+    mdp = FiniteMDP([2, 1], [[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]], [1.0, -1e13, 0.5], 0.9)
+    outcome = solve_program(value_program(mdp), "native")
+    assert outcome.x == pytest.approx(best_values(mdp), rel=1e-12)
+
+
+def test_the_solution_tells_the_method():
+    mdp = random_small(6)
+    assert solve_occupancy(mdp, "highs").method == "simplex"
+    assert solve_occupancy(mdp, "highs", method="ipm").method == "ipm"
+    assert solve_occupancy(mdp, "highs", options={}).method == ""
+    assert solve_occupancy(mdp).method == ""
+    assert solve_occupancy(expander(700), "highs").method == "ipm"
 
 
 def test_bad_requests_are_refused():

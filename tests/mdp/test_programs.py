@@ -155,7 +155,7 @@ def test_bad_input_is_refused():
         LinearConstraint([1.0])
     with pytest.raises(InvalidMDP, match="lower bound of constraint 'cost'"):
         LinearConstraint([1.0], lower=np.nan)
-    with pytest.raises(InvalidMDP, match="no name"):
+    with pytest.raises(InvalidMDP, match="a constraint is called ''"):
         LinearConstraint([1.0], upper=1.0, name="")
 
 
