@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
 from tempfile import mkstemp
@@ -35,9 +36,44 @@ def replacing(path: Path) -> Iterator[Path]:
         with telling(path):
             yield beside
             beside.chmod(0o666 & ~_umask())
+            to_disk(beside)
             beside.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def to_disk(path: Path) -> None:
+    """Wait until the bytes of a file are on the disk, so that a power cut finds them under the name it gets next."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """The folder for one writer at a time; a lock that ends with its process, on file systems that have locks.
+
+    Raises
+    ------
+    FileTrouble : another run is at work in the folder.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as cause:
+        raise FileTrouble(f"cannot open the folder {folder}: {cause.strerror}", "Choose a folder that may be read.") from cause
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as cause:
+            raise FileTrouble(f"another run is at work in {folder}", "Wait for its end, or choose another folder.") from cause
+        except OSError:
+            pass  # a file system without locks: every file is still whole
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -24,7 +24,8 @@ class SearchState:
     low, high : (B, d) the blocks of cells that are left. block_bound, block_order : (B,) their bounds, and when they came.
     prices : (P, d) of the last programs. order : the number of the next block.
     best : the best cell with its answer. best_value : its optimum. proven : a bound on all cells solved.
-    bound : a bound on all cells. counts : what the search did. rescue : whether HiGHS answers where the session gives up.
+    bound : a bound on all cells, rounding aside. counts : what the search did.
+    rescue : whether HiGHS answers where the session gives up.
     """
 
     low: IntArray
@@ -86,6 +87,6 @@ def _taken(search: Search) -> dict[str, Any]:
         "best": search.best,
         "best_value": search.best_value,
         "proven": search.proven,
-        "bound": search.bound(),
+        "bound": search.computed_bound(),
         "counts": search.counts,
     }

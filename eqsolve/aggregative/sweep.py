@@ -160,8 +160,8 @@ class Search:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no cell that is left can be better than the best answer."""
-        return not self.heap or -self.heap[0][0] <= self._threshold()
+        """Whether no cell that is left, or was cut short, can be better than the best answer."""
+        return self._left() <= self._threshold()
 
     def run(self, session: Session, limits: Limits, progress: Progress | None = None) -> Ended:
         """Best-first until the search is complete, the budget (seconds, programs) ends, or Ctrl-C; which of them it was."""
@@ -207,11 +207,12 @@ class Search:
         self.in_hand = -np.inf
 
     def bound(self) -> float:
-        """No cell's optimum exceeds this."""
-        solved = max(self.best_value, self.proven)
-        if self.is_complete:
-            return max(solved, self.in_hand)
-        return max(solved, self.in_hand, -self.heap[0][0])
+        """No cell's optimum exceeds this; it has room for the rounding of sums, and for blocks that were discarded by as much."""
+        return self.computed_bound() + SLACK * self.scale
+
+    def computed_bound(self) -> float:
+        """The bound as it was computed, rounding aside."""
+        return max(self.best_value, self.proven, self._left())
 
     def result(self, ended: Ended = "complete") -> SweepResult:
         """The best answer.
@@ -254,6 +255,10 @@ class Search:
             part, box, allowed = part_of(low, high, around)
             block = _Block(low, high, part, allowed, box.centre, box.half_width)
             heappush(self.heap, (-bound, block.size, order, block))
+
+    def _left(self) -> float:
+        """The largest bound of what is left, the block in hand included."""
+        return max(self.in_hand, -self.heap[0][0] if self.heap else -np.inf)
 
     def _threshold(self) -> float:
         return self.best_value + SLACK * self.scale if self.best is not None else -np.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -198,6 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _flushed(status)
     except EqsolveError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return REFUSED
+    except Exception:  # nobody's intention, and no sign of a run that stopped: not status 1, with which Python ends
+        traceback.print_exc()
         return REFUSED
     return _flushed(MET)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def _ended(result: Result[Any, Any, Any]) -> str:
 
 
 def _same(stored: float, now: float) -> bool:
-    return abs(stored - now) <= EXACT_WIDTH * (1.0 + abs(stored))
+    return stored == now or abs(stored - now) <= EXACT_WIDTH * (1.0 + abs(stored)) < inf
 
 
 def _told(stored: float, now: float) -> str:

@@ -8,20 +8,22 @@ import io
 import json
 import platform
 import re
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eqsolve.driver.pack import Unwritable, from_bytes, to_bytes
-from eqsolve.errors import FileTrouble, InvalidData
-from eqsolve.files import MANIFEST, clear_leftovers, json_text, make_folder, read_bytes, replacing, telling
+from eqsolve.driver.pack import Unwritable, fingerprint, from_bytes, to_bytes
+from eqsolve.errors import EqsolveError, FileTrouble, InvalidData
+from eqsolve.files import MANIFEST, alone, clear_leftovers, json_text, make_folder, read_bytes, replacing, telling, to_disk
 
 if TYPE_CHECKING:
     from eqsolve.driver.result import Result
 
 FORMAT = 1
+_NEXT = ".eqsolve-next"
 _SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"\n\}\n\Z')
 """The last entry of a manifest: the hash of all that stands before it."""
 
@@ -31,27 +33,56 @@ class InvalidRun(InvalidData):
 
 
 def save_result(result: Result[Any, Any, Any], folder: Path) -> Path:
-    """Write a result; each file whole or not at all, and the manifest last.
+    """Write a result in place of the one that is there, of which not a byte is lost before the new one is whole.
 
-    All files are complete before the first gets its name, so that a full disk leaves a run that was there before as it was. From
-    then to the end there is no manifest: what is killed in between leaves no run, and never the files of two under one manifest.
+    All files are written beside, and those that the new run does not have are put beside. The renaming of the manifest then makes
+    it the run, in one stroke; files get their names after it, and whoever reads in between, or after a kill in between, finds them
+    where they are.
     """
-    make_folder(folder)
     contents = _contents(result)
     manifest = _manifest(result, contents)
-    stale = _names_held(folder) - set(contents)
-    with ExitStack() as stack:
-        # The first entered is the last to get its name.
-        written = {MANIFEST: manifest, **contents}
-        clear_leftovers(folder, written)
-        beside = {name: stack.enter_context(replacing(folder / name)) for name in written}
-        for name, content in written.items():
-            with telling(folder / name):
-                beside[name].write_bytes(content)
-        for name in (MANIFEST, *sorted(stale)):
-            with telling(folder / name):
-                (folder / name).unlink(missing_ok=True)
+    with alone(make_folder(folder)):
+        before = _names_held(folder)
+        _settle(folder, before)
+        try:
+            for name, content in contents.items():
+                with telling(folder / name):
+                    _beside(folder, name).write_bytes(content)
+                    to_disk(_beside(folder, name))
+            for name in sorted(set(before) - set(contents)):
+                with telling(folder / name):
+                    if (folder / name).exists():
+                        (folder / name).replace(_beside(folder, name))
+            with replacing(folder / MANIFEST) as path:
+                path.write_bytes(manifest)
+        except BaseException:
+            with suppress(OSError):
+                _settle(folder, _names_held(folder))
+            raise
+        _settle(folder, _hashes(contents))
     return folder
+
+
+def _beside(folder: Path, name: str) -> Path:
+    """Where a file waits: for its manifest, or for its end."""
+    return folder / f".{name}{_NEXT}"
+
+
+def _settle(folder: Path, held: Mapping[str, str]) -> None:
+    """Give the files of the run that is in the folder their names, those that wait for them; other leftovers are removed."""
+    for name, wanted in held.items():
+        beside = _beside(folder, name)
+        with telling(folder / name):
+            if beside.exists() and hashlib.sha256(beside.read_bytes()).hexdigest() == wanted:
+                beside.replace(folder / name)
+    clear_leftovers(folder, (MANIFEST, *held))
+    for left in folder.glob(f".*{_NEXT}"):
+        with telling(left):
+            left.unlink(missing_ok=True)
+
+
+def _hashes(contents: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
 def _manifest(result: Result[Any, Any, Any], contents: dict[str, bytes]) -> bytes:
@@ -62,26 +93,28 @@ def _manifest(result: Result[Any, Any, Any], contents: dict[str, bytes]) -> byte
         "run": result.identity(),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        "files": _hashes(contents),
     }
     body = json_text(manifest).removesuffix("\n}")
     seal = hashlib.sha256(body.encode()).hexdigest()
     return f'{body},\n  "sha256": "{seal}"\n}}\n'.encode()
 
 
-def _names_held(folder: Path) -> set[str]:
-    """The files of the run that is in the folder already; none when there is no manifest that can be read."""
+def _names_held(folder: Path) -> dict[str, str]:
+    """The files of the run that is in the folder already, with their hashes; none when there is no manifest that can be read."""
     try:
-        names = set(json.loads((folder / MANIFEST).read_bytes())["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
-    return {name for name in names if isinstance(name, str) and Path(name).name == name}
+        held: dict[str, str] = _manifest_of(folder)["files"]
+    except (EqsolveError, OSError):
+        return {}
+    return held
 
 
 def load_result(folder: Path, game: Any = None) -> Result[Any, Any, Any]:
     """Read a result back, every byte checked."""
-    manifest = check_run(folder)
-    data = {name: read_bytes(folder / name, "file of the run") for name in manifest["files"] if name.endswith(".npz")}
+    manifest, data = read_run(folder)
+    solved = manifest.get("run", {}).get("game")
+    if game is not None and fingerprint(game)[: len(str(solved))] != solved:
+        raise InvalidRun(f"the run in {folder} is of another game than the one given", "Leave the game out, or give the same.")
     if game is None:
         if "game.npz" not in data:
             raise InvalidRun(
@@ -89,19 +122,47 @@ def load_result(folder: Path, game: Any = None) -> Result[Any, Any, Any]:
                 "Give the game: load(folder, game).",
             )
         game = from_bytes(data["game.npz"], "game.npz")
-    facts = from_bytes(data["run.npz"], "run.npz")
-    policy = from_bytes(data["policy.npz"], "policy.npz")
-    found: Result[Any, Any, Any] = facts["algorithm"].result_class()(game=game, policy=policy, **facts)
+    try:
+        facts = from_bytes(data["run.npz"], "run.npz")
+        policy = from_bytes(data["policy.npz"], "policy.npz")
+        found: Result[Any, Any, Any] = facts["algorithm"].result_class()(game=game, policy=policy, **facts)
+    except (LookupError, TypeError, AttributeError) as cause:
+        raise InvalidRun(f"the files of {folder} are in order but hold no run: {type(cause).__name__}: {cause}") from cause
     return found
 
 
 def check_run(folder: Path) -> dict[str, Any]:
-    """The manifest of a run, after its own seal and the hash of every file have been checked.
+    """The manifest of a run, after its own seal and the hash of every file have been checked; raises as ``read_run``."""
+    return read_run(folder)[0]
+
+
+def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The manifest of a run and its files, every byte checked.
 
     Raises
     ------
     FileTrouble : there is no run. InvalidRun : a file is missing or a byte has changed; the message names the file.
     """
+    manifest = _manifest_of(folder)
+    return manifest, {name: _file_of(folder, name, wanted) for name, wanted in manifest["files"].items()}
+
+
+def _file_of(folder: Path, name: str, wanted: str) -> bytes:
+    """A file of the run, under its name or where it waits for it."""
+    path, beside = folder / name, _beside(folder, name)
+    # The name comes once more at the end: the file may get it in this very moment.
+    for place in (path, beside, path):
+        if place.exists():
+            content = read_bytes(place, "file of the run")
+            if hashlib.sha256(content).hexdigest() == wanted:
+                return content
+    if not path.exists():
+        raise InvalidRun(f"{path} is missing", "The manifest names it. Solve again, or restore the file.")
+    raise InvalidRun(f"{path} has changed since it was written", "Its hash does not match the manifest.")
+
+
+def _manifest_of(folder: Path) -> dict[str, Any]:
+    """The manifest of a run, after its seal has been checked."""
     path = folder / MANIFEST
     if not path.exists():
         raise FileTrouble(f"there is no finished run in {folder}: {MANIFEST} is missing", "Give a folder that --out has filled.")
@@ -115,11 +176,8 @@ def check_run(folder: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads(raw)
     if manifest.get("eqsolve_run") != FORMAT:
         raise InvalidRun(f"{path} has the format {manifest.get('eqsolve_run')}, and this version reads {FORMAT}")
-    for name, wanted in manifest["files"].items():
-        if not (folder / name).exists():
-            raise InvalidRun(f"{folder / name} is missing", "The manifest names it. Solve again, or restore the file.")
-        if hashlib.sha256(read_bytes(folder / name, "file of the run")).hexdigest() != wanted:
-            raise InvalidRun(f"{folder / name} has changed since it was written", "Its hash does not match the manifest.")
+    if not isinstance(manifest.get("files"), dict) or any(Path(name).name != name for name in manifest["files"]):
+        raise InvalidRun(f"{path} names files that are not in its folder, or none", "EqSolve writes no such manifest.")
     return manifest
 
 

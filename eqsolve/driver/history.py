@@ -31,11 +31,13 @@ class History:
 
     def __init__(self, columns: Mapping[str, npt.ArrayLike] | None = None, seconds: npt.ArrayLike = ()) -> None:
         given = {name: np.asarray(values) for name, values in (columns or {}).items()}
-        self._rows: list[tuple[Any, ...]] = list(zip(*(values.tolist() for values in given.values()), strict=True)) if given else []
+        times = np.asarray(seconds, dtype=np.float64)
+        for name, values in given.items():
+            if values.shape != times.shape:
+                raise InvalidData(f"a history with {len(times)} times has {values.size} records of {name}")
         self._names: tuple[str, ...] = tuple(given)
-        self._seconds: list[float] = np.asarray(seconds, dtype=np.float64).tolist()
-        if len(self._rows) != len(self._seconds):
-            raise InvalidData(f"a history of {len(self._rows)} records has {len(self._seconds)} times")
+        # One list, so that an interrupt never leaves a record without its time.
+        self._rows: list[tuple[Any, ...]] = list(zip(times.tolist(), *(one.tolist() for one in given.values()), strict=True))
 
     def append(self, record: Record, seconds: float) -> None:
         """Add one record.
@@ -48,8 +50,13 @@ class History:
             self._names = tuple(record)
         elif self._names != tuple(record):
             raise InvalidData(f"a record has the columns {', '.join(record)}; those before have {', '.join(self._names)}")
-        self._rows.append(tuple(record.values()))
-        self._seconds.append(seconds)
+        self._rows.append((seconds, *record.values()))
+
+    def first(self, count: int) -> History:
+        """The history as it was after so many records."""
+        found = History()
+        found._names, found._rows = self._names, self._rows[:count]
+        return found
 
     def parts(self) -> dict[str, Any]:
         """The columns and times, for files."""
@@ -63,7 +70,7 @@ class History:
     @property
     def seconds(self) -> npt.NDArray[np.float64]:
         """Seconds of the run at which each record was reached; they differ from run to run."""
-        return np.array(self._seconds, dtype=np.float64)
+        return np.array([row[0] for row in self._rows], dtype=np.float64)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -71,15 +78,16 @@ class History:
     def __getitem__(self, column: str) -> npt.NDArray[Any]:
         if column not in self._names:
             raise unknown("column of the history", column, self._names)
-        k = self._names.index(column)
+        k = self._names.index(column) + 1
         return np.array([row[k] for row in self._rows])
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (dict(zip(self._names, row, strict=True)) for row in self._rows)
+        return (dict(zip(self._names, row[1:], strict=True)) for row in self._rows)
 
     def equals(self, other: History) -> bool:
         """Whether all records are the same to the last bit, recorded times aside."""
-        return self._names == other._names and all(self[one].tobytes() == other[one].tobytes() for one in self._names)
+        alike = (self._names, len(self)) == (other._names, len(other))
+        return alike and all(self[one].tobytes() == other[one].tobytes() for one in self._names)
 
     def to_frame(self) -> pd.DataFrame:
         """A pandas frame: one row per iteration, the records and ``seconds``.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from eqsolve.arrays import whole_number
+from eqsolve.arrays import real_number, whole_number
 from eqsolve.backends import Limits, get_backend
 from eqsolve.driver.algorithm import Algorithm, Run
 from eqsolve.driver.checkpoint import Checkpoints, Saver, identity_of
@@ -59,10 +60,10 @@ def solve(
     if not isinstance(chosen, system.algorithms):
         names = ", ".join(one.__name__ for one in system.algorithms)
         raise InvalidData(f"algorithm is {chosen!r}, which does not solve {system.name} games", f"These do: {names}.")
-    run = Run(_usable(backend), whole_number("seed", seed, 0), _checked(limits), _jobs(n_jobs))
+    run = Run(_usable(backend), whole_number("seed", seed, 0), checked_limits(limits), _jobs(n_jobs))
     asked = checkpoint if isinstance(checkpoint, Checkpoints | None) else Checkpoints(checkpoint)
     saver = Saver(asked, {} if asked is None else identity_of(game, chosen, run.backend, run.seed, __version__))
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, saver:
         resumed = saver.load()
         with reporter(progress, chosen, interrupts, saver.notes) as report:
             try:
@@ -93,27 +94,29 @@ def _loop(
     report: Progress,
 ) -> tuple[Any, Status]:
     """Step until the algorithm's own rule, the budget or a signal ends the run."""
-    limit = run.limits
-    while True:
-        run.iteration = len(history)
-        status = algorithm.done(game, state)
-        if run.iteration % algorithm.period == 0 or status is not None:
-            run.release()
-            saver.offer(state, history, last=status is not None)
-        if status is None:
-            status = _cut(limit, run, interrupts)
-        if status is not None:
-            break
-        try:
+    try:
+        while True:
+            run.iteration = len(history)
+            status = algorithm.done(game, state)
+            resumable = run.iteration % algorithm.period == 0
+            if resumable or status is not None:
+                run.release()
+                cut = status or _cut(run.limits, run, interrupts)
+                saver.offer(state, history, last=cut is not None)
+            else:
+                cut = _cut(run.limits, run, interrupts)
+            if cut is not None:
+                status = cut
+                break
             state, record = algorithm.step(game, state, run)
-        except OutOfTime:
-            return state, Status.OUT_OF_TIME
-        except KeyboardInterrupt:
-            return state, Status.INTERRUPTED
-        history.append(record, run.seconds)
-        report(run.iteration, record)
-    if status.is_budget and run.iteration % algorithm.period == 0:
-        saver.offer(state, history, last=True)
+            history.append(record, run.seconds)
+            report(run.iteration, record)
+    except OutOfTime:
+        status = Status.OUT_OF_TIME
+    except KeyboardInterrupt:
+        status = Status.INTERRUPTED
+    with suppress(KeyboardInterrupt):
+        saver.settle(history)
     return state, status
 
 
@@ -163,10 +166,21 @@ def _usable(backend: Any) -> str:
     return backend
 
 
-def _checked(limits: Any) -> Limits:
-    if limits is not None and not isinstance(limits, Limits):
+def checked_limits(limits: Any) -> Limits:
+    """The budget of a run, whose parts are None or numbers of 0 or more; none at all for None.
+
+    Raises
+    ------
+    InvalidData : anything else.
+    """
+    if limits is None:
+        return Limits()
+    if not isinstance(limits, Limits):
         raise InvalidData(f"limits is {limits!r}, not Limits", "For example: Limits(seconds=10).")
-    return limits or Limits()
+    return Limits(
+        None if limits.seconds is None else real_number("limits.seconds", limits.seconds, least=0.0),
+        None if limits.iterations is None else whole_number("limits.iterations", limits.iterations, 0),
+    )
 
 
 def _jobs(n_jobs: Any) -> int:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from eqsolve.driver.system import packages
-from eqsolve.errors import InvalidData
+from eqsolve.errors import EqsolveError, InvalidData
 
 TREE = "tree.json"
 """Name of the JSON tree inside an npz file."""
@@ -33,6 +33,7 @@ class Unwritable(InvalidData):
 
 
 Arrays = dict[str, npt.NDArray[Any]]
+_CSR = ("data", "indices", "indptr")
 
 
 def pack(value: Any, *, opaque: bool = False) -> tuple[Any, Arrays]:
@@ -82,7 +83,7 @@ def digest(tree: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
     """SHA-256 of a packed value, independent of the order of keys and of the file format around it."""
     found = hashlib.sha256(json.dumps(tree, sort_keys=True).encode())
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = arrays[name]
         found.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
         found.update(array.tobytes())
     return found.hexdigest()
@@ -106,7 +107,7 @@ def from_bytes(data: bytes, what: str) -> Any:
 
     Raises
     ------
-    InvalidData : not such a file, or a truncated one.
+    InvalidData : not such a file, or a truncated one, or one whose tree ``pack`` does not make.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
@@ -116,11 +117,13 @@ def from_bytes(data: bytes, what: str) -> Any:
                 for name in file.namelist()
                 if name != TREE
             }
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as cause:
-        raise InvalidData(f"{what} is not a whole file of EqSolve: {cause}") from cause
-    for array in arrays.values():
-        array.setflags(write=False)
-    return unpack(tree, arrays)
+        for array in arrays.values():
+            array.setflags(write=False)
+        return unpack(tree, arrays)
+    except EqsolveError:
+        raise
+    except Exception as cause:  # whatever the bytes may make of zip, JSON, numpy and the constructors
+        raise InvalidData(f"{what} is not a whole file of EqSolve: {type(cause).__name__}: {cause}") from cause
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -134,18 +137,22 @@ def _pack(value: Any, path: str, arrays: Arrays, opaque: bool) -> Any:
         return value
     if isinstance(value, float):
         return float(value) if isfinite(value) else {"float": str(float(value))}
-    if isinstance(value, np.generic):
-        return _pack(value.item(), path, arrays, opaque)
+    if isinstance(value, np.generic) and not isinstance(plain := value.item(), np.generic):
+        return _pack(plain, path, arrays, opaque)
     if isinstance(value, np.ndarray):
+        if isinstance(value, np.ma.MaskedArray):
+            raise Unwritable(f"{path or 'the value'} is a masked array, whose mask no file would hold")
         if value.dtype.hasobject:
             raise Unwritable(f"{path or 'the value'} is an array of Python objects, which no file can hold")
-        arrays[path or "array"] = value
-        return {"array": path or "array"}
+        name = _free(path or "array", arrays, ("",))
+        arrays[name] = value
+        return {"array": name}
     if sparse.issparse(value):
         matrix = sparse.csr_array(value)
-        for part in ("data", "indices", "indptr"):
-            arrays[f"{path}.{part}"] = getattr(matrix, part)
-        return {"csr": [path, *map(int, matrix.shape)]}
+        name = _free(path, arrays, tuple(f".{part}" for part in _CSR))
+        for part in _CSR:
+            arrays[f"{name}.{part}"] = getattr(matrix, part)
+        return {"csr": [name, *map(int, matrix.shape)]}
     if isinstance(value, tuple | list):
         listed = [_pack(one, _under(path, k), arrays, opaque) for k, one in enumerate(value)]
         return {"tuple": listed} if isinstance(value, tuple) else listed
@@ -167,6 +174,14 @@ def _pack(value: Any, path: str, arrays: Arrays, opaque: bool) -> Any:
 
 def _under(path: str, key: Any) -> str:
     return f"{path}.{key}" if path else str(key)
+
+
+def _free(name: str, arrays: Arrays, endings: tuple[str, ...]) -> str:
+    """The name, numbered when it is taken: the keys ``"a.b"`` and ``"a"`` with ``"b"`` in it lead to the same path."""
+    found, k = name, 2
+    while any(found + ending in arrays for ending in endings):
+        found, k = f"{name}~{k}", k + 1
+    return found
 
 
 def _name_of(kind: type) -> str:
@@ -208,7 +223,7 @@ def _opaque(body: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
 _READERS: dict[str, Callable[[Any, Mapping[str, npt.NDArray[Any]]], Any]] = {
     "array": _array,
     "csr": lambda body, arrays: sparse.csr_array(
-        tuple(_array(f"{body[0]}.{part}", arrays) for part in ("data", "indices", "indptr")), shape=tuple(body[1:])
+        tuple(_array(f"{body[0]}.{part}", arrays) for part in _CSR), shape=tuple(body[1:])
     ),
     "dict": lambda body, arrays: {unpack(key, arrays): unpack(value, arrays) for key, value in body},
     "enum": lambda body, arrays: _class(body[0])[body[1]],  # type: ignore[index]  # _class gave an Enum class

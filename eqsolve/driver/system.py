@@ -85,9 +85,11 @@ def system_of(game: object) -> System:
     for system in _LOADED.values():
         if isinstance(game, system.game):
             return system
-    package = ".".join(type(game).__module__.split(".")[:2])
+    # Only systems of the package that the game comes from are imported to find out; in EqSolve, of its subpackage.
+    depth = 2 if type(game).__module__.startswith("eqsolve.") else 1
+    package = type(game).__module__.split(".")[:depth]
     for name, home in homes().items():
-        if home.split(":")[0].startswith(f"{package}.") and isinstance(game, get_system(name).game):
+        if home.split(":")[0].split(".")[:depth] == package and isinstance(game, get_system(name).game):
             return get_system(name)
     raise InvalidData(
         f"a {type(game).__name__} is not a game that EqSolve can solve", f"Give a game of one of: {', '.join(sorted(homes()))}."

@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = {"gap_upper": "gap", "value": "value"}
+LARGEST = 1e300
+"""From here on numbers stand as words along the axis."""
 MOST_LINES = 10
 """Combinations of the other settings that are drawn as lines of their own; more are left to the table."""
 
 
 def sweep_figure(rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Sequence[Any]]) -> Figure | None:
-    """Two panels: means over the seeds as lines, from the least to the largest as bands; None when no run has an answer.
+    """Two panels: means over the seeds as lines, from the least to the largest as bands; None when no run has a finite answer.
 
     Along the axis stands the first setting of several values, or the seed when there is none; every combination of the others is
     a line.
     """
-    answered = [row for row in rows if isinstance(row["value"], float | int)]
+    answered = [row for row in rows if all(isinstance(row[column], float | int) for column in SHOWN)]
     if not answered:
         return None
     from matplotlib.figure import Figure
@@ -30,7 +32,7 @@ def sweep_figure(rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Seque
     varied = [key for key, values in settings.items() if len(values) > 1]
     along = varied[0] if varied else "seed"
     values = list(settings[along]) if varied else sorted({row["seed"] for row in answered})
-    numeric = all(isinstance(one, float | int) and not isinstance(one, bool) for one in values)
+    numeric = all(isinstance(one, float | int) and not isinstance(one, bool) and abs(one) < LARGEST for one in values)
     places = dict(zip(map(_mark, values), values if numeric else range(len(values)), strict=True))
     lines: dict[str, dict[float, list[Mapping[str, Any]]]] = {}
     for row in answered:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from eqsolve.version import __version__
 PLAN = "sweep.json"
 """Name of the file that makes a folder a sweep."""
 FORMAT = 1
+MOST_RUNS = 100_000
 NAME = 100
 """Longest name of a run's folder."""
 
@@ -82,10 +84,13 @@ class Plan:
         path = find_model(model).absolute()
         if seeds is None:
             seeds = (read_yaml(path).values.get("seed", 0),)
-        numbers = range(whole_number("seeds", seeds, 1)) if isinstance(seeds, int) else seeds
+        numbers = seeds if isinstance(seeds, Iterable) else range(whole_number("seeds", seeds, 1, most=MOST_RUNS))
         seeds = tuple(whole_number(f"seeds[{k}]", one, 0) for k, one in enumerate(numbers))
         if not seeds or len(set(seeds)) < len(seeds):
             raise InvalidData(f"the seeds are {', '.join(map(str, seeds)) or 'none'}", "Give at least one, and each of them once.")
+        runs = prod(map(len, checked.values())) * len(seeds)
+        if runs > MOST_RUNS:
+            raise InvalidData(f"the sweep has {runs:,} runs", f"At most {MOST_RUNS:,} go into one folder: split it.")
         return Plan(path, checked, seeds, backend)
 
     def cells(self) -> list[Cell]:
@@ -94,7 +99,7 @@ class Plan:
         found = []
         for number, (*values, seed) in enumerate(product(*self.settings.values(), self.seeds)):
             settings = dict(zip(self.settings, values, strict=True))
-            parts = [f"{key.rpartition('.')[2]}={_slug(settings[key])}" for key in varied] + [f"seed={seed}"]
+            parts = [f"{_slug(key.rpartition('.')[2])}={_slug(settings[key])}" for key in varied] + [f"seed={seed}"]
             found.append(Cell(number, "-".join([f"{number:04d}", *parts])[:NAME], settings, seed))
         return found
 
@@ -187,6 +192,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     ((0, 1, 2), (5, 6, 7), (3, 5, 9))
     """
     plain = text.replace(" ", "")
+    if any(len(number) > len(str(MOST_RUNS)) + 10 for number in re.findall(r"\d+", plain)):
+        raise InvalidData(f"{text!r} holds a seed that is too large", "Seeds are numbers such as 0 to 9.")
     if re.fullmatch(r"\d+", plain):
         found = range(int(plain))
     elif match := re.fullmatch(r"(\d+)\.\.(\d+)", plain):
@@ -197,6 +204,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         raise InvalidData(f"{text!r} names no seeds", "Write 10 (the seeds 0 to 9), 5..9, or 3,5,7.")
     if not found:
         raise InvalidData(f"{text!r} names no seeds", "Write 10 (the seeds 0 to 9), 5..9, or 3,5,7.")
+    if len(found) > MOST_RUNS:
+        raise InvalidData(f"{text!r} names {len(found):,} seeds", f"At most {MOST_RUNS:,} runs go into one folder.")
     return tuple(found)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 from eqsolve.arrays import whole_number
 from eqsolve.backends import Limits
 from eqsolve.driver import Checkpoints, InvalidRun, Status, solve
-from eqsolve.driver.archive import check_run
+from eqsolve.driver.archive import read_run
 from eqsolve.driver.checkpoint import LATEST, PREVIOUS, identity_of
 from eqsolve.driver.interrupt import Interrupts
+from eqsolve.driver.loop import checked_limits
 from eqsolve.errors import EqsolveError
-from eqsolve.files import MANIFEST, json_text, make_folder, read_bytes, write_text
+from eqsolve.files import MANIFEST, json_text, make_folder, write_text
 from eqsolve.modelfile import Model, read_model
 from eqsolve.sweep.plan import Cell, Plan
 from eqsolve.sweep.table import ERROR, RESULT, collect, write_table
@@ -77,10 +78,11 @@ def sweep(
     plan, root = Plan.of(model, settings, seeds, backend), Path(folder)
     jobs = None if n_jobs is None else -1 if n_jobs == -1 else whole_number("n_jobs", n_jobs, 1)
     Checkpoints(root, checkpoint_seconds)
+    budget = checked_limits(limits)
     cells = plan.cells()
     _check_models(plan, cells)
     plan.claim(root, resume=resume)
-    tasks = [Task(cell, plan, root.absolute(), limits or Limits(), resume, checkpoint_seconds) for cell in cells]
+    tasks = [Task(cell, plan, root.absolute(), budget, resume, checkpoint_seconds) for cell in cells]
     try:
         with Interrupts() as interrupts:
             interrupts.asked = True  # The first signal ends the sweep, between runs too.
@@ -153,13 +155,14 @@ def _stands(folder: Path, model: Model) -> bool:
     InvalidRun : it has changed since, or is of another game, algorithm, backend or version.
     """
     mine = identity_of(model.game, model.algorithm, model.backend, model.seed, __version__)
-    for key, value in check_run(folder)["run"].items():
+    manifest, files = read_run(folder)
+    for key, value in manifest["run"].items():
         if mine[key] != value:
             raise InvalidRun(
                 f"the run in {folder} is of another {key}: {value}, and this sweep has {mine[key]}",
                 "A data file of the model may have changed. Start the sweep in another folder.",
             )
-    held = json.loads(read_bytes(folder / RESULT))
+    held = json.loads(files[RESULT])
     if held["status"] == Status.OUT_OF_ITERATIONS:
         return model.limits.iterations is not None and model.limits.iterations <= held["iterations"]
     return not Status(held["status"]).is_budget

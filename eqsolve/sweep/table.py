@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eqsolve.driver.archive import check_run
-from eqsolve.errors import BackendUnavailable, EqsolveError
+from eqsolve.driver.archive import read_run
+from eqsolve.errors import BackendUnavailable, EqsolveError, InvalidData
 from eqsolve.files import MANIFEST, json_text, read_bytes, replacing, write_text
 from eqsolve.sweep.figure import sweep_figure
 from eqsolve.sweep.plan import Cell, read_plan
@@ -41,15 +41,17 @@ def _row(folder: Path, cell: Cell) -> Row:
     row: Row = {"run": cell.number, "folder": cell.folder, **cell.settings, "seed": cell.seed}
     row |= dict.fromkeys(("status", "value", "gap_lower", "gap_upper", "iterations", "seconds", "error"))
     if (at / ERROR).exists():
-        told = json.loads(read_bytes(at / ERROR))
-        return row | {"error": f"{told['error']}: {told['message']}"}
+        try:
+            told = json.loads(read_bytes(at / ERROR))
+            return row | {"error": f"{told['error']}: {told['message']}"}
+        except (ValueError, KeyError, TypeError):
+            return row | {"error": f"{at / ERROR} is damaged"}
     if not (at / MANIFEST).exists():
         return row
     try:
-        check_run(at)
+        held = json.loads(read_run(at)[1][RESULT])
     except EqsolveError as error:
         return row | {"error": f"{type(error).__name__}: {error}"}
-    held = json.loads(read_bytes(at / RESULT))
     found = {key: held[key] for key in ("status", "value", "iterations")}
     found |= {"gap_lower": held["gap"]["lower"], "gap_upper": held["gap"]["upper"], "seconds": sum(held["seconds"].values())}
     return row | found | {f"bound {one['name']}": one["value"] for one in held["bounds"]}
@@ -78,9 +80,13 @@ def read_rows(folder: str | Path) -> list[Row]:
 
     Raises
     ------
-    FileTrouble : there is none.
+    FileTrouble : there is none. InvalidData : it is damaged.
     """
-    rows: list[Row] = json.loads(read_bytes(Path(folder) / TABLE, "table of the sweep"))
+    path = Path(folder) / TABLE
+    try:
+        rows: list[Row] = json.loads(read_bytes(path, "table of the sweep"))
+    except ValueError as cause:
+        raise InvalidData(f"{path} is damaged", "Sweep again with --resume, which writes it anew.") from cause
     return rows
 
 

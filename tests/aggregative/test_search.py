@@ -14,8 +14,9 @@ from eqsolve.aggregative import (
     random_affine,
 )
 from eqsolve.aggregative.programs import Box
-from eqsolve.aggregative.sweep import Search, _Block, sweep
+from eqsolve.aggregative.sweep import NoFeasibleCell, Search, _Block, sweep
 from eqsolve.backends import Limits, Termination, get_backend, solve_family
+from eqsolve.driver import OutOfTime, solve
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -137,3 +138,23 @@ def test_true_verdicts_are_proven_tightly(backend):
         found = sweep(AggregativeNash(tolerance, cells=cells).family(game), backend)
         assert found.counts.infeasible
         assert found.bound == pytest.approx(found.outcome.objective, abs=1e-7)
+
+
+def test_a_cell_that_was_cut_short_is_not_called_infeasible():
+    game = random_affine(6, 3, 1, seed=1)
+    search = AggregativeNash("existence", cells=1).search(game, rescue=True)
+
+    class Slow:
+        def update(self, values):
+            pass
+
+        def solve(self, limits):
+            raise OutOfTime
+
+    with pytest.raises(OutOfTime):
+        search.take(Slow(), Limits(seconds=1.0))
+    assert not search.heap
+    assert not search.is_complete
+    assert search.bound() >= solve(game, AggregativeNash("existence", cells=1)).welfare
+    with pytest.raises(NoFeasibleCell, match="the run ended before a feasible cell was found"):
+        search.result()

@@ -186,7 +186,7 @@ def test_a_full_disk_keeps_the_run_that_was_there(name, toy, whole, capsys, monk
     write = Path.write_bytes
 
     def full(self, data):
-        if self.name.startswith(f".{Path(name).stem}-"):
+        if self.name.startswith(f".{Path(name).stem}"):
             write(self, data[: len(data) // 2])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(self, data)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from math import inf, nan
 
 import pytest
 
 from eqsolve.aggregative import AggregativeNash
 from eqsolve.cli import main
+from eqsolve.cli.runs import _same
 from eqsolve.driver import Result, solve
 from eqsolve.modelfile import read_model
 
@@ -184,3 +186,15 @@ def test_inspect_shows_the_programs_of_a_run_without_solving(saved, capsys, monk
     assert status == 2
     assert "is a saved run, in which nothing can be changed" in err
     assert "unknown program 'celll:3'" in run(capsys, "inspect", saved, "--program", "celll:3")[2]
+
+
+def test_a_crash_is_an_error_and_no_run_that_stopped(saved, capsys, monkeypatch):
+    monkeypatch.setattr(Result, "recertified", lambda self: 1 / 0)
+    status, out, err = run(capsys, "certify", saved)
+    assert (status, out) == (2, "")
+    assert "ZeroDivisionError" in err
+
+
+@pytest.mark.parametrize(("stored", "now", "same"), [(inf, inf, True), (inf, 1.0, False), (1.0, inf, False), (nan, nan, False)])
+def test_infinite_numbers_are_compared(stored, now, same):
+    assert _same(stored, now) is same

@@ -17,7 +17,9 @@ from eqsolve.cli import main
 from eqsolve.driver import InvalidRun, Result, solve
 from eqsolve.errors import FileTrouble, InvalidData, UnknownName
 from eqsolve.modelfile import read_model, write_model
-from eqsolve.sweep import parse_seeds, parse_values, read_rows, sweep, to_frame
+from eqsolve.sweep import Plan, parse_seeds, parse_values, read_rows, sweep, to_frame
+from eqsolve.sweep.figure import sweep_figure
+from eqsolve.sweep.table import collect
 
 SETTINGS = {"game.players": [20, 35], "algorithm.tolerance": ["opt", "existence"]}
 FIXED = ("status", "value", "gap_lower", "gap_upper", "iterations")
@@ -323,3 +325,38 @@ def test_rows_become_a_frame(done):
     assert frame.groupby("game.players")["gap_upper"].max().loc[20] == max(
         row["gap_upper"] for row in read_rows(done) if row["game.players"] == 20
     )
+
+
+@pytest.mark.parametrize("seeds", ["100001", "0..99999999999", "9" * 40])
+def test_too_many_seeds_are_refused_at_once(seeds):
+    with pytest.raises(InvalidData, match=r"names .* seeds|too large"):
+        parse_seeds(seeds)
+
+
+def test_a_sweep_of_too_many_runs_is_refused(tmp_path):
+    many = {f"game.{key}": list(range(1, 101)) for key in ("players", "quantities", "seed")}
+    with pytest.raises(InvalidData, match="the sweep has 1,000,000 runs"):
+        sweep("market", many, 1, tmp_path / "s")
+    with pytest.raises(InvalidData, match=r"seeds is 1\.5"):
+        sweep("market", {}, 1.5, tmp_path / "s")
+    with pytest.raises(InvalidData, match=r"limits\.seconds is nan"):
+        sweep("market", {}, 1, tmp_path / "s", limits=Limits(seconds=float("nan")))
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_figure_leaves_out_what_is_not_finite():
+    rows = [{"seed": k, "value": 1.0, "gap_upper": gap, "x": 10**400 if k else 2} for k, gap in enumerate((0.5, "inf", 0.25))]
+    figure = sweep_figure(rows, {"x": [2, 10**400]})
+    assert [len(axis.lines[0].get_xdata()) for axis in figure.axes] == [2, 2]
+    assert sweep_figure(rows[1:2], {}) is None
+
+
+def test_damaged_tables_and_errors_are_told(swept):
+    before = read_rows(swept)
+    (swept / before[0]["folder"] / "error.json").write_text("{")
+    rows = collect(swept, Plan.of("market", SETTINGS, 2).cells())
+    assert "error.json is damaged" in rows[0]["error"]
+    assert timeless(rows[1:]) == timeless(before[1:])
+    (swept / "table.json").write_text("{")
+    with pytest.raises(InvalidData, match=r"table\.json is damaged"):
+        read_rows(swept)

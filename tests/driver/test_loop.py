@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+from importlib import import_module
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import eqsolve
 from eqsolve.backends import Limits
-from eqsolve.driver import Checkpoints, History, InvalidCheckpoint, NothingReached, Result, Status, checkpoint, solve
-from eqsolve.driver.checkpoint import LATEST, PREVIOUS
+from eqsolve.driver import Checkpoints, History, InvalidCheckpoint, NothingReached, OutOfTime, Result, Status, checkpoint, solve
+from eqsolve.driver.checkpoint import LATEST, PREVIOUS, Saver
+from eqsolve.driver.pack import pack
+from eqsolve.driver.system import homes
 from eqsolve.errors import FileTrouble, InvalidData, UnknownName
 from tests.driver import toy
 from tests.driver.toy import Target, Walk
@@ -93,6 +99,17 @@ def test_the_second_signal_drops_the_step(monkeypatch):
     result = solve(GOAL, Walk(1e-9))
     assert result.status is Status.INTERRUPTED
     assert result.iterations == 5
+
+
+def test_a_finish_that_was_cut_short_is_no_convergence(monkeypatch):
+    original = Walk.finish
+
+    def finish(self, game, state, run):
+        run.interrupted = True
+        return original(self, game, state, run)
+
+    monkeypatch.setattr(Walk, "finish", finish)
+    assert solve(GOAL, Walk()).status is Status.INTERRUPTED
 
 
 def test_a_run_outside_the_main_thread_leaves_signals_alone():
@@ -212,13 +229,99 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 
 
 def test_checkpoints_are_as_far_apart_as_asked(tmp_path, monkeypatch):
-    clock = iter(np.arange(0.0, 1e6, 1.0))
-    monkeypatch.setattr(checkpoint, "perf_counter", lambda: next(clock))
+    steps = []
+    monkeypatch.setattr(checkpoint, "perf_counter", lambda: float(len(steps)))
     written = []
     monkeypatch.setattr(checkpoint, "to_bytes", lambda value: written.append(len(value[1])) or b"")
-    solve(GOAL, Walk(1e-9), checkpoint=Checkpoints(tmp_path, seconds=3.0), limits=Limits(iterations=40))
-    assert written[-1] == 40
-    assert set(np.diff(written[:-1])) == {12}
+    asked = Checkpoints(tmp_path, seconds=12.0)
+    solve(GOAL, Walk(1e-9), checkpoint=asked, limits=Limits(iterations=40), progress=lambda *step: steps.append(step))
+    assert written == [12, 24, 36, 40]
+
+
+@pytest.mark.parametrize("cut", range(4, 13))
+def test_a_run_that_is_cut_short_can_be_resumed_however_seldom_checkpoints_are(cut, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SHARE", float("inf"))
+    seldom = Checkpoints(tmp_path, seconds=1e9)
+    solve(GOAL, Walk(1e-4), checkpoint=seldom, limits=Limits(iterations=cut))
+    again = solve(GOAL, Walk(1e-4), checkpoint=Checkpoints(tmp_path, resume=True))
+    assert again.provenance.notes[-1] == f"resumed from {tmp_path / LATEST}, iteration {cut // 4 * 4}"
+    same(again, solve(GOAL, Walk(1e-4)))
+
+
+@pytest.mark.parametrize("error", [OutOfTime, KeyboardInterrupt])
+def test_a_step_that_is_dropped_leaves_a_checkpoint(error, tmp_path, monkeypatch):
+    original = Walk.step
+
+    def step(self, game, state, run):
+        if run.iteration == 9:
+            raise error
+        return original(self, game, state, run)
+
+    monkeypatch.setattr(checkpoint, "SHARE", float("inf"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Walk, "step", step)
+        cut = solve(GOAL, Walk(1e-4), checkpoint=Checkpoints(tmp_path, seconds=1e9))
+    assert (cut.iterations, cut.status.is_budget) == (9, True)
+    again = solve(GOAL, Walk(1e-4), checkpoint=Checkpoints(tmp_path, resume=True))
+    assert again.provenance.notes[-1].endswith("iteration 8")
+    same(again, solve(GOAL, Walk(1e-4)))
+
+
+def test_remembering_states_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
+    clock = [0.0]
+    counted = []
+
+    def slow(value):
+        counted.append(clock[0])
+        clock[0] += 1.0
+        return pack(value)
+
+    monkeypatch.setattr(checkpoint, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(checkpoint, "pack", slow)
+
+    def tick(iteration, record):
+        clock[0] += 0.5
+
+    asked = Checkpoints(tmp_path, seconds=1e9)
+    solve(GOAL, Walk(1e-9), checkpoint=asked, limits=Limits(iterations=200), progress=tick)
+    assert np.diff(counted).min() >= 20
+    assert len(counted) >= 4
+
+
+@pytest.mark.parametrize("place", ["record", "report", "offer"])
+def test_a_second_signal_between_steps_keeps_the_answer(place, tmp_path, monkeypatch):
+    def twice(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    original = {"record": History.append, "offer": Saver.offer}.get(place)
+
+    def struck(self, first, second, **options):
+        if (len(self) if place == "record" else len(second)) == 8:
+            twice()
+        return original(self, first, second, **options)
+
+    if place == "record":
+        monkeypatch.setattr(History, "append", struck)
+    elif place == "offer":
+        monkeypatch.setattr(Saver, "offer", struck)
+    report = (lambda iteration, record: twice() if iteration == 8 else None) if place == "report" else False
+    result = solve(GOAL, Walk(1e-9), progress=report, checkpoint=tmp_path)
+    assert result.status is Status.INTERRUPTED
+    assert result.iterations == (9 if place == "report" else 8)
+    monkeypatch.undo()
+    assert Result.load(result.save(tmp_path)).history.equals(result.history)
+
+
+def test_histories_have_as_many_times_as_records():
+    history = History()
+    for k in range(3):
+        history.append({}, 0.5 * k)
+    assert len(History(**history.parts())) == len(history) == 3
+    with pytest.raises(InvalidData, match="2 times has 1 records of a"):
+        History({"a": [1.0]}, [0.0, 1.0])
+    assert history.first(2).seconds.tolist() == [0.0, 0.5]
+    assert not history.first(2).equals(history)
 
 
 def test_records_keep_their_names():
@@ -250,6 +353,12 @@ def test_a_frame_has_one_row_per_iteration():
         ({"seed": -1}, InvalidData, "seed is -1"),
         ({"seed": 0.5}, InvalidData, "seed is 0.5"),
         ({"limits": 3}, InvalidData, "limits is 3"),
+        ({"limits": Limits(seconds=float("nan"))}, InvalidData, "limits.seconds is nan"),
+        ({"limits": Limits(seconds=-1.0)}, InvalidData, "limits.seconds is -1"),
+        ({"limits": Limits(seconds="3")}, InvalidData, "limits.seconds is '3'"),
+        ({"limits": Limits(iterations=-1)}, InvalidData, "limits.iterations is -1"),
+        ({"limits": Limits(iterations=2.5)}, InvalidData, "limits.iterations is 2.5"),
+        ({"limits": Limits(iterations=True)}, InvalidData, "limits.iterations is True"),
         ({"n_jobs": 0}, InvalidData, "n_jobs is 0"),
     ],
 )
@@ -264,3 +373,28 @@ def test_map_is_the_same_for_any_number_of_jobs():
     runs = [eqsolve.driver.Run(n_jobs=n) for n in (1, 2)]
     assert [run.map(abs, range(-3, 3)) for run in runs] == [[3, 2, 1, 0, 1, 2]] * 2
     assert runs[0].rng().random() == runs[1].rng().random() != runs[0].rng(stream=1).random()
+
+
+@pytest.mark.parametrize(("game", "system"), [("plugin_games.py", "plugin_games"), ("plugin_games/game.py", "plugin_games.wiring")])
+def test_a_system_of_another_package_is_found_by_its_entry_point(game, system, tmp_path, monkeypatch):
+    """In one module, or with the game and its wiring in two modules of one package."""
+    source = (Path(toy.__file__)).read_text().replace("TOY = register(", "TOY = (").replace('"toy"', '"plugin"')
+    home = tmp_path / game
+    home.parent.mkdir(exist_ok=True)
+    home.write_text(source)
+    if home.name == "game.py":
+        (home.parent / "wiring.py").write_text("from plugin_games.game import TOY\n")
+    entry = EntryPoint("plugin", f"{system}:TOY", "eqsolve.systems")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("eqsolve.driver.system.entry_points", lambda group: [entry])
+    monkeypatch.setattr("eqsolve.driver.system._LOADED", {})
+    homes.cache_clear()
+    try:
+        module = import_module(system.replace("wiring", "game"))
+        result = solve(module.Target(GOAL.goal))
+        assert result.is_converged
+        assert Result.load(result.save(tmp_path / "run")).recertified() == result.gap
+    finally:
+        homes.cache_clear()
+        for name in [one for one in sys.modules if one.startswith("plugin_games")]:
+            del sys.modules[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -152,3 +153,79 @@ def test_objects_and_broken_files_are_refused():
             from_bytes(data[:cut], "half")
     with np.load(io.BytesIO(data)) as arrays:
         assert arrays["goal"].tolist() == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a.b": np.arange(2), "a": {"b": np.arange(3)}},
+        {1: np.arange(2), "1": np.arange(3)},
+        {"": np.arange(2), "array": np.arange(3)},
+        {"P": sparse.eye_array(2, format="csr"), "P.data": np.arange(5)},
+        {"P.indptr": np.arange(5), "P": sparse.eye_array(2, format="csr")},
+    ],
+    ids=str,
+)
+def test_keys_that_lead_to_the_same_path_keep_their_arrays(value):
+    back = from_bytes(to_bytes(value), "x")
+    assert list(back) == list(value)
+    assert to_bytes(back) == to_bytes(value)
+    first, second = back.values()
+    for one, other in zip((first, second), value.values(), strict=True):
+        one, other = (next(iter(part.values())) if isinstance(part, dict) else part for part in (one, other))
+        assert (one != other).sum() == 0
+        assert one.shape == other.shape
+
+
+def test_a_fingerprint_sees_shapes_and_not_the_order_in_memory():
+    table = np.arange(6.0).reshape(2, 3)
+    assert fingerprint(np.array(3.0)) != fingerprint(np.array([3.0]))
+    assert fingerprint(table) == fingerprint(np.asfortranarray(table)) != fingerprint(table.reshape(3, 2))
+
+
+@pytest.mark.parametrize("value", [np.longdouble(1), np.ma.array([1, 2], mask=[0, 1]), 1j], ids=["long", "masked", "complex"])
+def test_what_would_lose_something_is_refused(value):
+    with pytest.raises(InvalidData, match="the value is a"):
+        to_bytes(value)
+
+
+def _file(tree: str, arrays: dict[str, bytes] | None = None) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("tree.json", tree)
+        for name, content in (arrays or {}).items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+def _head(shape: tuple[int, ...]) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+HOSTILE = [
+    '{"object": 3}',
+    '{"object": ["eqsolve.backends.outcome:Limits", 3]}',
+    '{"csr": []}',
+    '{"enum": ["eqsolve.driver.status:Status", "NOPE"]}',
+    '{"enum": ["eqsolve.backends.outcome:Limits", "x"]}',
+    '{"dict": [[[1], 2]]}',
+    '{"float": null}',
+    '{"array": []}',
+    "[" * 100_000,
+    "[" * 900 + "]" * 900,
+    "\xff",
+]
+
+
+@pytest.mark.parametrize("tree", HOSTILE, ids=lambda tree: tree[:40])
+def test_hostile_trees_are_refused(tree):
+    with pytest.raises(InvalidData, match="x is not a whole file"):
+        from_bytes(_file(tree), "x")
+
+
+@pytest.mark.parametrize("shape", [(10**15,), (10**30,), (-1,)], ids=str)
+def test_arrays_of_impossible_shapes_are_refused(shape):
+    with pytest.raises(InvalidData, match="x is not a whole file"):
+        from_bytes(_file('{"array": "a"}', {"a.npy": _head(shape)}), "x")

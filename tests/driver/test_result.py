@@ -122,6 +122,8 @@ def test_a_game_with_functions_is_given_when_its_run_is_loaded(tmp_path):
     with pytest.raises(InvalidRun, match="does not hold its game"):
         Result.load(tmp_path)
     assert Result.load(tmp_path, game).recertified() == result.gap
+    with pytest.raises(InvalidRun, match="another game"):
+        Result.load(tmp_path, base)
 
 
 def test_a_figure_shows_the_history(tmp_path):
