@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from eqsolve.arrays import FloatArray, IntArray, float_array, real_number, whole
 from eqsolve.errors import unknown
 from eqsolve.mdp.backward_induction import backward_induction
 from eqsolve.mdp.bellman import UNIT, Bellman
+from eqsolve.mdp.dynamic_programming import DynamicProgramming
 from eqsolve.mdp.iteration import Ending, Iterate
 from eqsolve.mdp.model import FiniteMDP, InvalidMDP
 from eqsolve.mdp.modified_policy_iteration import ModifiedPolicyIteration
@@ -18,6 +19,7 @@ from eqsolve.mdp.policy_iteration import PolicyIteration
 from eqsolve.mdp.value_iteration import ValueIteration
 
 Method: TypeAlias = Literal["auto", "policy_iteration", "modified_policy_iteration", "value_iteration", "backward_induction"]
+State = TypeVar("State", bound=Iterate)
 LIMIT = 100_000
 
 
@@ -118,14 +120,14 @@ def optimal_policy(
 
 
 def _run(
-    method: ModifiedPolicyIteration | ValueIteration, operator: Bellman, begin: FloatArray | None, most: int
-) -> tuple[Iterate, Ending, list[float]]:
+    method: DynamicProgramming[State], operator: Bellman, begin: FloatArray | None, most: int
+) -> tuple[State, Ending, list[float]]:
     history: list[float] = []
     iterate = method.begin(operator, begin)
     while len(history) < most:
-        iterate = method.advance(operator, iterate)  # type: ignore[arg-type]  # each method steps the iterates that it made itself
+        iterate = method.advance(operator, iterate)
         history.append(iterate.width)
-        status = method.ending(iterate)  # type: ignore[arg-type]  # as above
+        status = method.ending(iterate)
         if status is not None:
             return iterate, status, history
     return iterate, "iteration limit", history
