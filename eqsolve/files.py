@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -61,16 +60,21 @@ def alone(folder: Path) -> Iterator[None]:
     FileTrouble : another run is at work in the folder.
     """
     try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
+    except ImportError:  # a system without such locks: every file is still whole
+        yield
+        return
+    try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as cause:
         raise FileTrouble(f"cannot open the folder {folder}: {cause.strerror}", "Choose a folder that may be read.") from cause
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock(handle, LOCK_EX | LOCK_NB)
         except BlockingIOError as cause:
             raise FileTrouble(f"another run is at work in {folder}", "Wait for its end, or choose another folder.") from cause
         except OSError:
-            pass  # a file system without locks: every file is still whole
+            pass  # a file system without them
         yield
     finally:
         os.close(handle)

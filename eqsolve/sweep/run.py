@@ -129,7 +129,10 @@ def run_cell(task: Task) -> None:
 
 def _run(task: Task, folder: Path) -> None:
     model = read_model(task.plan.model, task.cell.changes())
-    limits = Limits(task.limits.seconds or model.limits.seconds, task.limits.iterations or model.limits.iterations)
+    given, own = task.limits, model.limits
+    limits = Limits(
+        own.seconds if given.seconds is None else given.seconds, own.iterations if given.iterations is None else given.iterations
+    )
     model = replace(model, backend=task.plan.backend or model.backend, seed=task.cell.seed, limits=limits)
     if task.resume and (folder / MANIFEST).exists() and _stands(folder, model):
         return

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from eqsolve.aggregative import AggregativeNash, random_affine
+from eqsolve.aggregative.search_state import SearchState
 from eqsolve.backends import Limits
 from eqsolve.driver import Checkpoints, Result, solve
-from eqsolve.driver.pack import to_bytes
+from eqsolve.driver.pack import from_bytes, to_bytes
 
 GAME = random_affine(60, 4, 3, gamma=3.0, seed=2)
 VARIANTS = {
@@ -44,3 +45,10 @@ def test_a_saved_search_that_was_cut_keeps_its_bound(tmp_path):
     back = Result.load(cut.save(tmp_path))
     assert back.bound == cut.bound > cut.found.outcome.objective
     assert len(back.state.low) == 0
+
+
+@pytest.mark.parametrize("rescue", [True, False])
+def test_a_resumed_search_lets_highs_answer_where_the_whole_one_does(rescue):
+    algorithm = AggregativeNash("paper", cells=12)
+    state = from_bytes(to_bytes(SearchState.of(algorithm.search(GAME, rescue=rescue), rescue)), "state")
+    assert state.search(algorithm, GAME).rescue is rescue

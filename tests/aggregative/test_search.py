@@ -101,6 +101,31 @@ def test_interval_test_sees_each_side_and_the_sum_of_the_coordinates():
         assert np.isfinite(search._interval(search.whole, box)) == inside
 
 
+def test_a_cell_that_is_touched_is_not_refuted():
+    """Where the largest sum of the players is the edge of the cell, to the last digits; a little further off it is refuted."""
+    game = random_affine(7, (1, 3), 1, gamma=3.0, seed=2)
+    search = Search(AggregativeNash(1e6, cells=1).family(game))
+    block, _ = cell_of(search, 0)
+    assert block.allowed.all()
+    half = np.array([0.1])
+    for sign, end in ((1.0, game.lower), (-1.0, game.upper)):
+        for scale in (1e-6, 1.0, 1e6):
+            touching = replace(block, centre=end - sign * half, half_width=half)
+            beyond = replace(touching, centre=touching.centre - sign * 1e-6)
+            assert not search._refuted(touching, np.array([sign * scale]))
+            assert search._refuted(beyond, np.array([sign * scale]))
+            assert not search._refuted(beyond, np.array([-sign * scale]))
+
+
+def test_a_part_of_a_block_keeps_the_bound_of_the_whole():
+    family = AggregativeNash("paper", cells=4).family(random_affine(12, (1, 4), 2, gamma=2.0, seed=0))
+    search = Search(family)
+    ((bound, _, low, high),) = search.frontier()
+    search.heap.clear()
+    search._offer(low, high, search.whole, bound - 1.0)
+    assert [one[0] for one in search.frontier()] == [bound - 1.0]
+
+
 class Liar:
     """A session that calls every cell infeasible, or every optimum a little worse, with duals that show nothing."""
 

@@ -217,10 +217,17 @@ def test_a_disk_that_is_full_at_a_checkpoint_ends_the_run(toy, capsys, tmp_path,
     assert (tmp_path / "run" / "checkpoint.npz").read_bytes() == kept
 
 
+def test_the_seed_0_goes_before_the_seed_of_the_model(toy, capsys):
+    Path(toy).write_text(Path(toy).read_text() + "seed: 7\n")
+    for arguments, seed in (([], 7), (["--seed", "0"], 0), (["--seed", "3"], 3)):
+        assert json.loads(run(capsys, "solve", toy, "--json", *arguments)[1])["seed"] == seed
+
+
 REFUSED = {
     "resume without out": (["--resume"], "--resume is given without --out"),
     "negative seconds": (["--out", "run", "--checkpoint-seconds", "-1"], "seconds between checkpoints is -1"),
     "no jobs": (["--jobs", "0"], "n_jobs is 0"),
+    "no number of seconds": (["--seconds", "nan"], "--seconds is nan; it must be positive"),
     "into a sweep": (["--out", "swept"], "swept holds a sweep"),
 }
 

@@ -93,6 +93,14 @@ def test_a_gap_that_does_not_come_out_again_is_not_certified(saved, capsys):
     assert run(capsys, "certify", saved)[0] == 0
 
 
+@pytest.mark.parametrize("kind", [{"concept": "CE"}, {"method": "bracket"}], ids=str)
+def test_a_gap_of_another_kind_is_not_certified(kind, saved, capsys):
+    changed(saved, gap=replace(Result.load(saved).gap, **kind))
+    status, out, _ = run(capsys, "certify", saved, "--json")
+    assert status == 1
+    assert json.loads(out)["verdict"] == "not certified: kind of gap did not come out as stored"
+
+
 def test_a_value_that_does_not_come_out_again_is_not_certified(saved, capsys):
     changed(saved, value=Result.load(saved).value + 1e-6)
     status, out, _ = run(capsys, "certify", saved, "--json")

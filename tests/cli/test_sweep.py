@@ -106,6 +106,7 @@ def test_a_failing_run_does_not_lose_the_others(capsys, tmp_path):
     )
     told = json.loads(out)
     assert (status, told["runs"], told["converged"]) == (1, 6, 4)
+    assert len({tuple(row) for row in told["rows"]}) == 1
     for row in told["rows"]:
         bad = row["game.players"] == -1
         assert (row["status"], row["error"] is None) == ((None, False) if bad else ("converged", True))
@@ -170,6 +171,23 @@ def test_a_budget_that_grew_lets_runs_go_on(tmp_path):
     (row,) = sweep("congestion", {}, 1, tmp_path / "s", resume=True)
     model = read_model("congestion")
     assert (row["status"], row["gap_upper"]) == ("converged", solve(model.game, model.algorithm).gap.upper)
+
+
+def test_what_the_call_says_goes_before_what_the_model_says(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "eqsolve: 1\nsystem: aggregative\nbackend: scipy\nlimits: {iterations: 3, seconds: 1.0e-9}\n"
+        "game: {generator: congestion, players: 20}\n"
+    )
+    limits = Limits(seconds=60.0, iterations=2)
+    (row,) = sweep(path, {}, 1, tmp_path / "s", backend="highs", limits=limits)
+    result = Result.load(tmp_path / "s" / row["folder"])
+    assert (result.provenance.backend, row["iterations"]) == ("highs", 2)
+    (row,) = sweep(path, {}, 1, tmp_path / "t", limits=Limits(seconds=60.0))
+    assert (Result.load(tmp_path / "t" / row["folder"]).provenance.backend, row["iterations"]) == ("scipy", 3)
+    for none in (Limits(seconds=60.0, iterations=0), Limits()):
+        (row,) = sweep(path, {}, 1, tmp_path / f"none {none.iterations}", limits=none)
+        assert row["error"].startswith("NoFeasibleCell: the run ended before")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -360,3 +378,28 @@ def test_damaged_tables_and_errors_are_told(swept):
     (swept / "table.json").write_text("{")
     with pytest.raises(InvalidData, match=r"table\.json is damaged"):
         read_rows(swept)
+
+
+def test_a_sweep_of_another_version_or_format_is_refused(swept, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("eqsolve.sweep.plan.__version__", "9.9")
+        with pytest.raises(InvalidData, match="a sweep with other version"):
+            sweep("market", SETTINGS, 2, swept, resume=True)
+    (swept / "sweep.json").write_text('{"eqsolve_sweep": 2}')
+    with pytest.raises(InvalidData, match="has the format 2, and this version reads 1"):
+        sweep("market", SETTINGS, 2, swept, resume=True)
+
+
+def test_a_figure_draws_the_first_combinations_with_their_spread():
+    rows = [
+        {"seed": seed, "x": x, "y": y, "value": 1.0, "gap_upper": float(x + y + spread)}
+        for x in (1, 2)
+        for y in range(12)
+        for seed, spread in enumerate((0.0, 1.0, 5.0))
+    ]
+    figure = sweep_figure(rows, {"x": [1, 2], "y": list(range(12))})
+    gap = figure.axes[0]
+    assert [line.get_label() for line in gap.lines] == [f"y {y}" for y in range(10)]
+    assert gap.lines[3].get_ydata().tolist() == [6.0, 7.0]
+    assert set(gap.collections[3].get_paths()[0].vertices[:, 1]) == {4.0, 5.0, 9.0, 10.0}
+    assert figure.get_suptitle() == "10 of 12 combinations"

@@ -96,6 +96,46 @@ def test_the_faults_reach_every_call_of_a_save(runs, tmp_path):
     assert len(called) < 39
 
 
+@pytest.mark.parametrize("first", range(1, 26))
+def test_a_save_after_a_killed_one_may_be_killed_too(first, runs, tmp_path):
+    """Also when files of the run that is in the folder still wait for their names."""
+    runs[0].save(tmp_path)
+    for second in range(1, 9):
+        for at, result in ((first, runs[1]), (second, runs[0])):
+            with pytest.MonkeyPatch.context() as patch:
+                faulty(patch, at, Killed(), last=True)
+                with suppress(Killed):
+                    result.save(tmp_path)
+        found = Result.load(tmp_path)
+        assert found.policy.x.tobytes() == runs[found.seed - 1].policy.x.tobytes()
+
+
+def test_bytes_are_on_the_disk_before_the_manifest_has_its_name(runs, tmp_path, monkeypatch):
+    runs[0].save(tmp_path)
+    synced, replaced = set(), {}
+    fsync, replace = os.fsync, os.replace
+
+    def told(source, target):
+        replaced[Path(target).name] = Path(source).stat().st_ino in synced
+        if Path(target).name == "manifest.json":
+            waiting = {path.stat().st_ino for path in tmp_path.iterdir() if path.name.startswith(".")}
+            assert waiting <= synced
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.add(os.fstat(handle).st_ino), fsync(handle)))
+    monkeypatch.setattr(os, "replace", told)
+    runs[1].save(tmp_path)
+    assert replaced == dict.fromkeys((*check_run(tmp_path)["files"], "manifest.json"), True)
+
+
+def test_a_run_of_a_later_format_is_refused(runs, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("eqsolve.driver.archive.FORMAT", 2)
+        runs[0].save(tmp_path)
+    with pytest.raises(InvalidRun, match="has the format 2, and this version reads 1"):
+        Result.load(tmp_path)
+
+
 @pytest.mark.parametrize("error", [Killed(), OSError(errno.ENOSPC, "No space left on device")], ids=["killed", "full"])
 @pytest.mark.parametrize("at", range(1, 12))
 def test_a_checkpoint_that_fails_anywhere_leaves_one_to_resume_from(at, error, tmp_path):

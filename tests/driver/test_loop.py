@@ -15,13 +15,24 @@ import pytest
 
 import eqsolve
 from eqsolve.backends import Limits
-from eqsolve.driver import Checkpoints, History, InvalidCheckpoint, NothingReached, OutOfTime, Result, Status, checkpoint, solve
+from eqsolve.driver import (
+    Checkpoints,
+    History,
+    InvalidCheckpoint,
+    NothingReached,
+    OutOfTime,
+    Result,
+    Run,
+    Status,
+    checkpoint,
+    solve,
+)
 from eqsolve.driver.checkpoint import LATEST, PREVIOUS, Saver
 from eqsolve.driver.pack import pack
 from eqsolve.driver.system import homes
 from eqsolve.errors import FileTrouble, InvalidData, UnknownName
 from tests.driver import toy
-from tests.driver.toy import Target, Walk
+from tests.driver.toy import Target, Walk, WalkState
 
 GOAL = Target(np.array([0.3, -0.7]))
 
@@ -58,6 +69,37 @@ def test_a_budget_is_never_called_convergence():
     assert late.status is Status.OUT_OF_TIME
     assert late.status.is_budget
     assert "resume" in late.status.remedy
+
+
+def test_the_seconds_of_a_run_are_of_its_parts(monkeypatch):
+    clock = [0.0]
+
+    def taking(owner, name, seconds):
+        original = getattr(owner, name)
+
+        def call(*arguments):
+            clock[0] += seconds
+            return original(*arguments)
+
+        monkeypatch.setattr(owner, name, call)
+
+    monkeypatch.setattr(Run, "seconds", property(lambda self: clock[0]))
+    taking(Walk, "init", 1.0)
+    taking(Walk, "step", 10.0)
+    taking(Walk, "finish", 100.0)
+    taking(Walk, "conclude", 1000.0)
+    result = solve(GOAL, Walk(), limits=Limits(seconds=41.0))
+    assert (result.status, result.iterations) == (Status.OUT_OF_TIME, 4)
+    assert result.history.seconds.tolist() == [11.0, 21.0, 31.0, 41.0]
+    assert result.seconds == {"build": 1.0, "solve": 140.0, "certify": 1000.0}
+
+
+def test_a_signal_while_the_last_checkpoint_is_written_keeps_the_answer(tmp_path, monkeypatch):
+    def struck(self, history):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Saver, "settle", struck)
+    same(solve(GOAL, Walk(), checkpoint=tmp_path), solve(GOAL, Walk()))
 
 
 def test_nothing_reached_is_an_error_with_a_remedy():
@@ -110,6 +152,21 @@ def test_a_finish_that_was_cut_short_is_no_convergence(monkeypatch):
 
     monkeypatch.setattr(Walk, "finish", finish)
     assert solve(GOAL, Walk()).status is Status.INTERRUPTED
+
+
+def test_signals_that_are_ignored_or_not_pythons_own_stay_so(monkeypatch):
+    def stop(iteration, record):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        same(solve(GOAL, Walk(), progress=stop), solve(GOAL, Walk()))
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    monkeypatch.setattr("eqsolve.driver.interrupt.signal.getsignal", lambda number: None)
+    monkeypatch.setattr("eqsolve.driver.interrupt.signal.signal", lambda *_: pytest.fail("replaced"))
+    assert solve(GOAL, Walk()).is_converged
 
 
 def test_a_run_outside_the_main_thread_leaves_signals_alone():
@@ -178,6 +235,19 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
     solve(GOAL, Walk(), checkpoint=tmp_path)
     monkeypatch.setattr("eqsolve.driver.loop.__version__", "9.9.9")
     with pytest.raises(InvalidCheckpoint, match=f"another version: {eqsolve.__version__}, and this run has 9.9.9"):
+        solve(GOAL, Walk(), checkpoint=Checkpoints(tmp_path, resume=True))
+
+
+def test_a_new_run_in_place_of_a_finished_one_needs_no_note(tmp_path):
+    solve(GOAL, Walk(), checkpoint=tmp_path).save(tmp_path)
+    assert solve(GOAL, Walk(), checkpoint=tmp_path).provenance.notes == ()
+
+
+def test_a_checkpoint_that_does_not_say_whose_it_is_is_refused(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("eqsolve.driver.loop.identity_of", lambda *_: {})
+        solve(GOAL, Walk(), checkpoint=tmp_path)
+    with pytest.raises(InvalidCheckpoint, match="another game: None"):
         solve(GOAL, Walk(), checkpoint=Checkpoints(tmp_path, resume=True))
 
 
@@ -265,6 +335,29 @@ def test_a_step_that_is_dropped_leaves_a_checkpoint(error, tmp_path, monkeypatch
     again = solve(GOAL, Walk(1e-4), checkpoint=Checkpoints(tmp_path, resume=True))
     assert again.provenance.notes[-1].endswith("iteration 8")
     same(again, solve(GOAL, Walk(1e-4)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_remembered_state_does_not_change_with_the_arrays_of_the_run(seed, tmp_path, monkeypatch):
+    original = Walk.step
+
+    def in_place(self, game, state, run):
+        if run.iteration == stop:
+            raise KeyboardInterrupt
+        found, record = original(self, game, state, run)
+        # Arrays that come from a file are read-only.
+        x = state.x if state.x.flags.writeable else state.x.copy()
+        x[:] = found.x
+        return WalkState(x, found.best), record
+
+    monkeypatch.setattr(checkpoint, "SHARE", float("inf"))
+    monkeypatch.setattr(Walk, "step", in_place)
+    stop = 11
+    solve(GOAL, Walk(1e-4), seed=seed, checkpoint=Checkpoints(tmp_path, seconds=1e9))
+    stop = -1
+    again = solve(GOAL, Walk(1e-4), seed=seed, checkpoint=Checkpoints(tmp_path, resume=True))
+    assert again.provenance.notes[-1].endswith("iteration 8")
+    same(again, solve(GOAL, Walk(1e-4), seed=seed))
 
 
 def test_remembering_states_takes_a_small_share_of_the_time(tmp_path, monkeypatch):

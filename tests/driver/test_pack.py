@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from eqsolve.aggregative import AggregativeNash, CallablePayoffs, congestion, ev
 from eqsolve.backends import Limits, Termination, solve_program
 from eqsolve.certificates import Bound, GapCertificate, Witness
 from eqsolve.driver import History
-from eqsolve.driver.pack import fingerprint, from_bytes, pack, to_bytes, unpack
+from eqsolve.driver.pack import digest, fingerprint, from_bytes, pack, to_bytes, unpack
 from eqsolve.errors import InvalidData
 from tests.cases import CASES
 from tests.driver.toy import Target
@@ -229,3 +230,19 @@ def test_hostile_trees_are_refused(tree):
 def test_arrays_of_impossible_shapes_are_refused(shape):
     with pytest.raises(InvalidData, match="x is not a whole file"):
         from_bytes(_file('{"array": "a"}', {"a.npy": _head(shape)}), "x")
+
+
+def test_a_fingerprint_sees_the_type_of_numbers_and_not_the_order_of_keys():
+    assert fingerprint(np.zeros(3)) != fingerprint(np.zeros(3, dtype=np.int64))
+    assert digest({"a": 1, "b": 2}, {}) == digest({"b": 2, "a": 1}, {}) != digest({"a": 2, "b": 1}, {})
+
+
+def test_files_hold_plain_json_and_no_time_and_arrays_come_back_read_only():
+    data = to_bytes({"x": np.arange(3.0), "most": np.inf, "least": -np.inf, "none": np.nan})
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        json.loads(file.read("tree.json"), parse_constant=pytest.fail)
+        assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    back = from_bytes(data, "x")
+    assert (back["most"], back["least"]) == (np.inf, -np.inf)
+    with pytest.raises(ValueError, match="read-only"):
+        back["x"][0] = 1.0
