@@ -96,13 +96,23 @@ class History:
         ------
         BackendUnavailable : pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as cause:
-            raise BackendUnavailable("pandas is not installed", "pip install 'eqsolve[pandas]'") from cause
-        frame = pd.DataFrame({name: self[name] for name in self._names} | {"seconds": self.seconds})
+        frame = data_frame({name: self[name] for name in self._names} | {"seconds": self.seconds})
         frame.index.name = "iteration"
         return frame
 
     def __repr__(self) -> str:
         return f"<History: {len(self):,} records of {', '.join(self._names) or 'nothing'}>"
+
+
+def data_frame(content: Any) -> pd.DataFrame:
+    """Columns by name, or a list of rows, as a pandas frame.
+
+    Raises
+    ------
+    BackendUnavailable : pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as cause:
+        raise BackendUnavailable("pandas is not installed", "pip install 'eqsolve[pandas]'") from cause
+    return pd.DataFrame(content)

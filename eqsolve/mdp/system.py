@@ -7,9 +7,8 @@ from typing import Any
 from eqsolve.certificates import GapCertificate
 from eqsolve.driver import Algorithm, System
 from eqsolve.mdp.backward_induction import BackwardInduction
-from eqsolve.mdp.certificate import optimality_gap
+from eqsolve.mdp.certificate import optimality_gap, value_bracket
 from eqsolve.mdp.dynamic_programming import MDPPolicy
-from eqsolve.mdp.evaluation import evaluate
 from eqsolve.mdp.model import FiniteMDP
 from eqsolve.mdp.modified_policy_iteration import ModifiedPolicyIteration
 from eqsolve.mdp.occupancy_algorithm import OccupancyLP
@@ -27,8 +26,8 @@ def _certify(mdp: FiniteMDP, policy: MDPPolicy) -> GapCertificate:
 
 
 def _value(mdp: FiniteMDP, policy: MDPPolicy) -> float:
-    values = evaluate(mdp, policy.probability)
-    return float((mdp.initial * (values if mdp.horizon is None else values[0])).sum())
+    bracket = value_bracket(mdp, policy.probability)
+    return 0.5 * (bracket.value_lower + bracket.value_upper)
 
 
 def _default(mdp: FiniteMDP) -> Algorithm[Any, Any, Any]:

@@ -1,15 +1,7 @@
 """Finite games in normal form, and Markov games with one in every state: equilibria by explicit programs, with exact gaps."""
 
 from eqsolve.normal_form.algorithms import CorrelatedSelection, PureNashSelection, ZeroSum
-from eqsolve.normal_form.backward import (
-    MarkovCorrelated,
-    Stage,
-    deviation_values,
-    markov_correlated,
-    markov_gap,
-    policy_values,
-    stage,
-)
+from eqsolve.normal_form.backward import MarkovCorrelated, Stage, markov_correlated, stage
 from eqsolve.normal_form.correlated import CorrelatedEquilibrium, correlated_equilibrium
 from eqsolve.normal_form.game import NormalFormGame
 from eqsolve.normal_form.generators import (
@@ -28,6 +20,7 @@ from eqsolve.normal_form.generators import (
 from eqsolve.normal_form.interop import from_gambit, from_open_spiel, from_quantecon, to_gambit, to_quantecon
 from eqsolve.normal_form.markov import FiniteMarkovGame, random_markov_game
 from eqsolve.normal_form.markov_algorithm import MarkovLottery, MarkovSelection
+from eqsolve.normal_form.markov_regret import deviation_values, markov_gap, policy_values
 from eqsolve.normal_form.nfg import nfg_text, parse_nfg, read_nfg, write_nfg
 from eqsolve.normal_form.policies import Lottery, MixedProfile
 from eqsolve.normal_form.polymatrix import PolymatrixGame

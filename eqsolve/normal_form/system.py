@@ -5,10 +5,10 @@ from __future__ import annotations
 from eqsolve.certificates import GapCertificate
 from eqsolve.driver import System
 from eqsolve.normal_form.algorithms import CorrelatedSelection, PureNashSelection, ZeroSum
-from eqsolve.normal_form.backward import markov_gap, policy_values
 from eqsolve.normal_form.game import NormalFormGame
 from eqsolve.normal_form.markov import FiniteMarkovGame
 from eqsolve.normal_form.markov_algorithm import MarkovLottery, MarkovSelection
+from eqsolve.normal_form.markov_regret import markov_gap, policy_values
 from eqsolve.normal_form.policies import Lottery, MixedProfile
 from eqsolve.normal_form.polymatrix import PolymatrixGame
 from eqsolve.normal_form.regret import correlated_gap, nash_gap

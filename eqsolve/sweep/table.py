@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eqsolve.driver.archive import read_run
-from eqsolve.errors import BackendUnavailable, EqsolveError, InvalidData
+from eqsolve.driver.history import data_frame
+from eqsolve.errors import EqsolveError, InvalidData
 from eqsolve.files import MANIFEST, json_text, read_bytes, replacing, write_text
 from eqsolve.sweep.figure import sweep_figure
 from eqsolve.sweep.plan import Cell, read_plan
@@ -97,11 +98,7 @@ def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
     ------
     BackendUnavailable : pandas is not installed.
     """
-    try:
-        import pandas as pd
-    except ImportError as cause:
-        raise BackendUnavailable("pandas is not installed", "pip install 'eqsolve[pandas]'") from cause
-    return pd.DataFrame(list(rows))
+    return data_frame(list(rows))
 
 
 def table_head(rows: Sequence[Row]) -> list[str]:
