@@ -169,7 +169,11 @@ class CvxpySession(RebuildSession):
 
 @contextmanager
 def _environment(name: str) -> Iterator[dict[str, Any]]:
-    """A Gurobi environment that does not announce its licence, for the one solver that cvxpy lets announce it."""
+    """What keeps the solvers quiet that cvxpy lets announce themselves: a Gurobi environment, or a word with HiGHS."""
+    if name == "HIGHS":
+        from eqsolve.backends.highs_quiet import announce_unseen
+
+        announce_unseen()
     if name != "GUROBI":
         yield {}
         return

@@ -9,6 +9,7 @@ from typing import Any
 import highspy
 
 from eqsolve.backends.base import Options
+from eqsolve.backends.highs_quiet import QuietModel
 from eqsolve.errors import InvalidData, unknown
 
 DEFAULTS: dict[str, object] = {
@@ -50,7 +51,7 @@ def new_model(options: Options) -> Any:
     UnknownName : HiGHS has no such option; the nearest ones are named.
     InvalidData : a value of the wrong type, or one that HiGHS refuses.
     """
-    model = highspy.Highs()
+    model = QuietModel()
     without_basis = options.get("run_crossover") == "off" or options.get("solver") == "pdlp"
     for name, value in (DEFAULTS | WITHOUT_BASIS if without_basis else DEFAULTS).items():
         set_option(model, name, value)
@@ -74,14 +75,14 @@ def set_option(model: Any, name: str, value: object) -> None:
     elif kind == highspy.HighsOptionType.kInt and abs(int(plain)) > highspy.kHighsIInf:
         raise InvalidData(f"option {name!r} of backend highs is {value!r}; HiGHS takes at most {highspy.kHighsIInf}")
     if model.setOptionValue(name, plain) == highspy.HighsStatus.kError:
-        default = highspy.Highs().getOptionValue(name)[1]
+        default = QuietModel().getOptionValue(name)[1]
         raise InvalidData(f"HiGHS refuses the value {value!r} for option {name!r}", f"Its default is {default!r}.")
 
 
 @lru_cache(maxsize=1)
 def option_names() -> tuple[str, ...]:
     """Names of the options of the installed HiGHS."""
-    model = highspy.Highs()
+    model = QuietModel()
     listed = [name for name in dir(model.getOptions()) if not name.startswith("_")]
     extra = [name for name in UNLISTED if model.getOptionType(name)[0] == highspy.HighsStatus.kOk]
     return tuple(sorted({*listed, *extra}))

@@ -94,9 +94,9 @@ def _refusal(name: str, one: str, value: Any) -> str:
         if name == "HiGHS":
             import highspy
 
-            model = highspy.Highs()
-            model.setOptionValue("output_flag", False)
-            return "" if model.setOptionValue(one, value) == highspy.HighsStatus.kOk else "HiGHS refuses it"
+            from eqsolve.backends.highs_quiet import QuietModel
+
+            return "" if QuietModel().setOptionValue(one, value) == highspy.HighsStatus.kOk else "HiGHS refuses it"
         if name == "GUROBI":
             import gurobipy
 
