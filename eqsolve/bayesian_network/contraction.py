@@ -42,18 +42,15 @@ def marginal(buckets: Buckets, marginals: Sequence[FloatArray], agents: tuple[in
 
 def means_upwards(
     buckets: Buckets, tables: Sequence[FloatArray], terms: Sequence[Factor]
-) -> tuple[list[FloatArray], list[FloatArray], FloatArray]:
-    """By agent, I (S, m_clique...) and M (S, m_separator...); and (S,) the mean of all terms.
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """By agent, I (S, m_clique...) and M (S, m_separator...); terms that look at nobody are left out, as no action changes them.
 
     Sides of I and M along which nothing changes may have length 1.
     """
     held: list[list[FloatArray]] = [[] for _ in tables]
-    total = np.zeros(len(tables[0]))
     for one in terms:
         home = buckets.home(one.agents)
-        if home < 0:
-            total = total + one.table
-        else:
+        if home >= 0:
             held[home].append(spread(one.table, one.agents, buckets.cliques[home]))
     inner: list[FloatArray] = [np.empty(0)] * len(tables)
     means: list[FloatArray] = [np.empty(0)] * len(tables)
@@ -61,11 +58,9 @@ def means_upwards(
         clique, above = buckets.cliques[i], buckets.above[i]
         inner[i] = sum(held[i][1:], start=held[i][0]) if held[i] else np.zeros((1,) * (len(clique) + 1))
         means[i] = (over_clique(buckets, tables, i) * inner[i]).sum(axis=-1)
-        if above < 0:
-            total = total + means[i]
-        else:
+        if above >= 0:
             held[above].append(spread(means[i], clique[:-1], buckets.cliques[above]))
-    return inner, means, total
+    return inner, means
 
 
 def weighted_advantages(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from eqsolve.arrays import FloatArray, frozen
+from eqsolve.arrays import FloatArray, frozen, whole_number
 from eqsolve.bayesian_network.buckets import Buckets
 from eqsolve.bayesian_network.contraction import (
     arranged,
@@ -20,15 +20,29 @@ from eqsolve.bayesian_network.contraction import (
     separator_marginal,
     weighted_advantages,
 )
-from eqsolve.bayesian_network.factors import LARGEST, Factor, spread
+from eqsolve.bayesian_network.factors import LARGEST, Factor, in_words, spread
 from eqsolve.bayesian_network.game import CooperativeMarkovGame
 from eqsolve.bayesian_network.layout import Layout
 from eqsolve.bayesian_network.network import BayesianNetwork
+from eqsolve.bayesian_network.plan import Pass, Plan, eliminated
 from eqsolve.bayesian_network.policy import BayesianNetworkPolicy, check_plays
-from eqsolve.errors import InvalidGame
+from eqsolve.errors import InvalidData, InvalidGame
 from eqsolve.mdp.linear import PolicySystem
 
 Tables = Sequence[FloatArray]
+
+COMPILE_FROM = 8_000
+"""Numbers in all cliques and states, and PER_AGENT more for every agent, from which the compiled passes serve a driver.
+
+The twins then take a millisecond or so for a gradient, and loading the compiler as long as some hundred gradients. It goes by the
+game and the network alone, so that the same run gives the same bits wherever it was resumed.
+"""
+PER_AGENT = 400
+"""Numbers that numpy deals with while it is called for one more agent."""
+FACTORED_UP_TO = 100
+"""States up to which the chain of a policy is factored at once; LAPACK's sums in larger ones depend on the number of threads."""
+ELIMINATED_UP_TO = 300
+"""The same for the compiled elimination, which has one thread and passes over zeros."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +54,7 @@ class Evaluator:
     game : the game. layout : of the policies' tables. buckets : the elimination.
     reward : the rewards as factors; one over the first clique where the game has a kernel over joint actions.
     kernel : (S A, S) with the joint actions in the order of that clique, or None.
+    plan : of the compiled passes; None where the numpy twins serve.
     """
 
     game: CooperativeMarkovGame
@@ -47,10 +62,11 @@ class Evaluator:
     buckets: Buckets
     reward: tuple[Factor, ...]
     kernel: Any
+    plan: Plan | None = None
 
     @staticmethod
-    def of(game: CooperativeMarkovGame, network: BayesianNetwork) -> Evaluator:
-        """Lay out a game for a network.
+    def of(game: CooperativeMarkovGame, network: BayesianNetwork, *, compiled: bool | None = None) -> Evaluator:
+        """Lay out a game for a network; ``compiled`` overrides the choice of the twin, which otherwise goes by size alone.
 
         Raises
         ------
@@ -64,31 +80,38 @@ class Evaluator:
         cells = buckets.cells(game.n_actions) * game.n_states
         if cells > LARGEST:
             raise InvalidGame(
-                f"eliminating the agents one by one leads to cliques of up to {buckets.width + 1} agents: {cells:,} numbers",
+                f"eliminating the agents one by one leads to cliques of up to {buckets.width + 1} agents: "
+                f"{in_words(cells)} numbers",
                 f"At most {LARGEST:,} are held. Give rewards and transitions as factors over few agents, or take edges out.",
             )
         if game.kernel is None:
-            return Evaluator(game, layout, buckets, _merged(game.reward), None)
-        clique = buckets.cliques[buckets.home(everybody)]
-        axes = (0, *(i + 1 for i in clique))
-        reward = frozen(np.ascontiguousarray(game.joint_reward().transpose(axes)))
-        kernel: Any = game.kernel
-        if clique != everybody:
-            rows = np.arange(kernel.shape[0]).reshape(game.n_states, *game.n_actions).transpose(axes).reshape(-1)
-            kernel = kernel[rows]
-        return Evaluator(game, layout, buckets, (Factor(clique, reward),), kernel)
-
-    def evaluate(self, tables: Tables) -> Evaluation:
-        """Everything that is known of a policy given by its tables, which are not checked."""
-        marginals = clique_marginals(self.buckets, tables)
-        reward, chain = self._chain(marginals)
-        gamma, mu = self.game.gamma, self.game.initial
-        if len(mu) == 1:
-            values, visits = reward / (1.0 - gamma), mu / (1.0 - gamma)
+            found = Evaluator(game, layout, buckets, _merged(game.reward), None)
         else:
-            system = PolicySystem.of(chain, gamma)
-            values, visits = system.solve(reward), np.maximum(system.solve(mu, transposed=True), 0.0)
-        return Evaluation(self, tuple(tables), marginals, values, visits)
+            clique = buckets.cliques[buckets.home(everybody)]
+            axes = (0, *(i + 1 for i in clique))
+            reward = frozen(np.ascontiguousarray(game.joint_reward().transpose(axes)))
+            kernel: Any = game.kernel
+            if clique != everybody:
+                rows = np.arange(kernel.shape[0]).reshape(game.n_states, *game.n_actions).transpose(axes).reshape(-1)
+                kernel = kernel[rows]
+            found = Evaluator(game, layout, buckets, (Factor(clique, reward),), kernel)
+        use = cells + PER_AGENT * game.n_agents >= COMPILE_FROM if compiled is None else compiled
+        return replace(found, plan=found._planned()) if use else found
+
+    @property
+    def moving(self) -> bool:
+        """Whether it makes a difference where the state goes."""
+        return self.game.n_states > 1 and self.game.gamma > 0.0
+
+    def evaluate(self, policy: Tables | FloatArray) -> Evaluation:
+        """Everything that is known of a policy, given by its tables or by all of them in one vector (D,); they are not checked."""
+        if self.plan is not None:
+            flat = policy if isinstance(policy, np.ndarray) else self.layout.flatten(policy)
+            passed = self.plan.downwards(flat)
+            return Evaluation(self, flat, passed, *self._solved(*passed.chain()))
+        tables = self.layout.tables(policy) if isinstance(policy, np.ndarray) else policy
+        marginals = clique_marginals(self.buckets, tables)
+        return Evaluation(self, tables, marginals, *self._solved(*self._chain(marginals)))
 
     def terms(self, values: FloatArray) -> list[Factor]:
         """Rewards and discounted values of the next state, as factors: what an action is worth with the policy after it."""
@@ -100,6 +123,22 @@ class Evaluator:
         if not gamma:
             return list(self.reward)
         return [*self.reward, *(Factor(one.agents, gamma * (one.table @ values)) for one in self.game.moves)]
+
+    def _planned(self) -> Plan:
+        moves, kernel = (self.game.moves, self.kernel) if self.moving else ((), None)
+        return Plan.of(self.layout, self.buckets, self.reward, moves, kernel, dense_up_to=ELIMINATED_UP_TO)
+
+    def _solved(self, reward: FloatArray, chain: Any) -> tuple[FloatArray, FloatArray]:
+        """(S,) values and (S,) visits of a policy from its mean reward and its transitions."""
+        gamma, mu = self.game.gamma, self.game.initial
+        if not self.moving:
+            return reward / (1.0 - gamma), mu / (1.0 - gamma)
+        if len(mu) <= (FACTORED_UP_TO if self.plan is None else ELIMINATED_UP_TO):
+            values, visits = (_factored if self.plan is None else eliminated)(chain, gamma, reward, mu)
+            if np.isfinite(values).all() and np.isfinite(visits).all():
+                return values, np.maximum(visits, 0.0)
+        system = PolicySystem.of(chain, gamma)
+        return system.solve(reward), np.maximum(system.solve(mu, transposed=True), 0.0)
 
     def _chain(self, marginals: list[FloatArray]) -> tuple[FloatArray, Any]:
         """(S,) the mean reward and (S, S) the transitions of a policy."""
@@ -116,7 +155,7 @@ class Evaluator:
         for one in self.reward:
             reward += (self._weights(marginals, one) * one.table.reshape(S, -1)).sum(axis=1)
         chain = np.zeros((S, S))
-        for one in self.game.moves if S > 1 else ():
+        for one in self.game.moves if self.moving else ():
             chain += np.einsum("sa,sat->st", self._weights(marginals, one), one.table.reshape(S, -1, S))
         return reward, chain
 
@@ -132,16 +171,27 @@ class Evaluation:
 
     Parameters
     ----------
-    evaluator, tables : the game and the policy. marginals : by agent, the probability of its clique.
+    evaluator, policy : the game, and the policy by its tables or as one vector (D,).
+    passed : what the pass downwards found; of the numpy twin, by agent the probability of its clique.
     values : (S,) V in reward units.
     visits : (S,) the discounted visitation measure d from the initial distribution, not normalised: it sums to 1 / (1 - gamma).
     """
 
     evaluator: Evaluator
-    tables: tuple[FloatArray, ...]
-    marginals: list[FloatArray] = field(repr=False)
+    policy: Tables | FloatArray = field(repr=False)
+    passed: list[FloatArray] | Pass = field(repr=False)
     values: FloatArray
     visits: FloatArray
+
+    @cached_property
+    def tables(self) -> tuple[FloatArray, ...]:
+        """The policy, by agent."""
+        return self.evaluator.layout.tables(self.policy) if isinstance(self.policy, np.ndarray) else tuple(self.policy)
+
+    @cached_property
+    def marginals(self) -> list[FloatArray]:
+        """By agent, the probability of its clique."""
+        return clique_marginals(self.evaluator.buckets, self.tables) if isinstance(self.passed, Pass) else self.passed
 
     @property
     def value(self) -> float:
@@ -155,16 +205,37 @@ class Evaluation:
         ----------
         agents : such as a family or its parents; nobody for d(s).
         normalised : divide by the sum of d(s), which is 1 / (1 - gamma).
+
+        Raises
+        ------
+        InvalidData : an agent that does not exist or is given twice, agents who share no clique.
         """
         d = self.visits * (1.0 - self.evaluator.game.gamma) if normalised else self.visits
         if not len(agents):
             return d
-        part = marginal(self.evaluator.buckets, self.marginals, tuple(agents))
+        buckets, wanted = self.evaluator.buckets, tuple(agents)
+        known = [whole_number("agent", one, 0, most=len(self.tables) - 1) for one in wanted]
+        if len(set(known)) != len(known) or not set(known) <= set(buckets.cliques[buckets.home(known)]):
+            raise InvalidData(
+                f"agents {wanted} are not different agents of one clique",
+                "Visits are known for families and for the scopes of rewards and transitions; policy.marginal takes any agents.",
+            )
+        part = marginal(buckets, self.marginals, tuple(known))
         return np.asarray(d.reshape(-1, *(1,) * len(agents)) * part)
 
     def weighted_advantages(self, i: int) -> FloatArray:
         r"""(S, m_parents..., m_i) :math:`\Pr(a^{\mathcal P^i} \mid s)\, A^i(s, a^{\mathcal P^i}, a^i)`."""
+        if isinstance(self.passed, Pass):
+            return self.evaluator.layout.tables(self._all_weighted_advantages)[i]
         return weighted_advantages(self.evaluator.buckets, self.marginals, *self._upwards, i)
+
+    def visited_advantages(self) -> FloatArray:
+        r"""(D,) :math:`d(s, a^{\mathcal P^i})\, A^i(s, a^{\mathcal P^i}, a^i)` of all agents, in one vector."""
+        if isinstance(self.passed, Pass):
+            return self.passed.advantages(self.values, self.evaluator.game.gamma, self.visits)
+        S = len(self.visits)
+        parts = [self.weighted_advantages(i).reshape(S, -1) * self.visits[:, None] for i in range(len(self.tables))]
+        return np.concatenate([one.reshape(-1) for one in parts])
 
     def advantages(self, i: int) -> FloatArray:
         r"""(S, m_parents..., m_i) :math:`A^i = Q(s, a^{\mathcal P^i}, a^i) - Q(s, a^{\mathcal P^i})`.
@@ -194,8 +265,13 @@ class Evaluation:
         return np.broadcast_to(weight, self.tables[i].shape[:-1])
 
     @cached_property
+    def _all_weighted_advantages(self) -> FloatArray:
+        assert isinstance(self.passed, Pass)
+        return self.passed.advantages(self.values, self.evaluator.game.gamma, np.ones(len(self.visits)))
+
+    @cached_property
     def _upwards(self) -> tuple[list[FloatArray], list[FloatArray]]:
-        return means_upwards(self.evaluator.buckets, self.tables, self.evaluator.terms(self.values))[:2]
+        return means_upwards(self.evaluator.buckets, self.tables, self.evaluator.terms(self.values))
 
     @cached_property
     def _weighted_totals(self) -> list[tuple[FloatArray, FloatArray]]:
@@ -232,7 +308,24 @@ def evaluate(game: CooperativeMarkovGame, policy: BayesianNetworkPolicy) -> Eval
     (1, 5, 5)
     """
     check_plays(policy, game.n_states, game.n_actions)
-    return Evaluator.of(game, policy.network).evaluate(policy.tables)
+    # Once only, which would not pay for loading the compiler.
+    return Evaluator.of(game, policy.network, compiled=False).evaluate(policy.tables)
+
+
+def _factored(chain: Any, gamma: float, reward: FloatArray, mu: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Values and visits by one LU factorisation.
+
+    ``PolicySystem`` checks and refines, which takes ten times as long as a small system does. Here that is not needed: the rows of
+    I - gamma P are diagonally dominant, so that elimination at most doubles them and both residuals are of the order of S units of
+    rounding (Higham, Accuracy and Stability of Numerical Algorithms, section 9.5), within what ``PolicySystem`` promises.
+    """
+    from scipy.linalg.lapack import dgetrf, dgetrs
+
+    table = chain.toarray() if sparse.issparse(chain) else chain
+    system = -gamma * table
+    system.flat[:: len(mu) + 1] += 1.0
+    factors, pivots, _ = dgetrf(system.T, overwrite_a=1)
+    return dgetrs(factors, pivots, reward, trans=1)[0], dgetrs(factors, pivots, mu)[0]
 
 
 def _merged(factors: tuple[Factor, ...]) -> tuple[Factor, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import prod
+from math import floor, log10, prod
 from typing import Any
 
 import numpy as np
@@ -89,10 +89,23 @@ def is_listed(given: Any) -> bool:
     )
 
 
+def in_words(number: int) -> str:
+    """A whole number of any size: in full below 10^15, otherwise by its first two digits and its power of ten."""
+    if number < 10**15:
+        return f"{number:,}"
+    power = floor(log10(number))
+    digits = f"{10.0 ** (log10(number) - power):.1f}"
+    return f"1.0e+{power + 1}" if digits == "10.0" else f"{digits}e+{power}"
+
+
 def _over_everybody(what: str, given: Any, n_actions: tuple[int, ...], to_states: bool) -> FloatArray:
     """An array (S, m_1, ..., m_N) or (S, A), with a last axis S for transitions."""
     joint = prod(n_actions)
-    array = float_array(what, given, error=InvalidGame)
+    try:
+        array = float_array(what, given, error=InvalidGame)
+    except InvalidGame as error:
+        pairs = "Give an array over all agents, or pairs (agents, table) whose agents are a tuple."
+        raise InvalidGame(error.what, error.remedy or pairs) from error
     tail = 1 if to_states else 0
     if array.ndim == 2 + tail and len(n_actions) != 1 and array.shape[1] == joint:
         return array.reshape(array.shape[0], *n_actions, *array.shape[2:])
@@ -101,17 +114,22 @@ def _over_everybody(what: str, given: Any, n_actions: tuple[int, ...], to_states
 
 def _factor(name: str, agents: Any, table: Any, n_actions: tuple[int, ...], n_states: int | None, to_states: bool) -> Factor:
     N = len(n_actions)
+    if isinstance(agents, str) or not isinstance(agents, Iterable):
+        raise InvalidGame(f"the agents of {name} are {agents!r}, not a tuple of agents")
     listed = tuple(whole_number(f"an agent of {name}", one, 0, InvalidGame, most=N - 1) for one in agents)
     for one in listed:
         if listed.count(one) > 1:
             raise InvalidGame(f"{name} lists agent {one} twice")
     sides = tuple(n_actions[one] for one in listed)
     if n_states is None:
-        n_states = len(float_array(name, table, error=InvalidGame)) if np.ndim(table) else 0
+        first = float_array(name, table, error=InvalidGame)
+        if not first.ndim:
+            raise InvalidGame(f"{name} is {float(first):g}, not a table whose first axis is the states")
+        n_states = len(first)
     shape = (n_states, *sides, *((n_states,) if to_states else ()))
     if prod(shape) > LARGEST:
         raise InvalidGame(
-            f"{name} would hold {prod(shape):,} numbers", f"At most {LARGEST:,} are held; give factors over fewer agents."
+            f"{name} would hold {in_words(prod(shape))} numbers", f"At most {LARGEST:,} are held; give factors over fewer agents."
         )
     array = float_array(name, table, shape, error=InvalidGame)
     order = tuple(sorted(range(len(listed)), key=lambda k: listed[k]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from eqsolve.arrays import SUM, FloatArray, Kernel, float_array, frozen, int_array, real_number, transition_kernels
-from eqsolve.bayesian_network.factors import LARGEST, Factor, as_factors, expand, is_listed
+from eqsolve.bayesian_network.factors import LARGEST, Factor, as_factors, expand, in_words, is_listed
 from eqsolve.errors import InvalidGame
 from eqsolve.mdp import FiniteMDP
 
@@ -87,14 +87,19 @@ class CooperativeMarkovGame:
         put = object.__setattr__
         counts = int_array("n_actions", n_actions, (None,), error=InvalidGame)
         if not counts.size or counts.min() < 1:
-            where = f"[{int(np.argmax(counts < 1))}]" if counts.size else ""
-            raise InvalidGame(f"n_actions{where} is {counts.min() if counts.size else 'empty'}", "Every agent needs an action.")
+            i = int(np.argmax(counts < 1)) if counts.size else 0
+            raise InvalidGame(
+                f"n_actions[{i}] is {counts[i]}" if counts.size else "n_actions is empty: there are no agents",
+                "Every agent needs an action.",
+            )
         put(self, "n_actions", tuple(counts.tolist()))
         discount = real_number("gamma", gamma, least=0.0, error=InvalidGame)
         if discount >= 1.0:
             raise InvalidGame(f"gamma is {discount:g}, not in [0, 1)", "Values are discounted sums; take gamma below 1.")
         put(self, "gamma", discount)
         put(self, "reward", as_factors("reward", reward, self.n_actions, None))
+        if not self.n_states:
+            raise InvalidGame("reward has no entries: there are no states")
         put(self, "name", str(name))
         put(self, "states", _labels("states", states, self.n_states))
         put(self, "agents", _labels("agents", agents, self.n_agents))
@@ -174,11 +179,22 @@ class CooperativeMarkovGame:
             [self.n_joint] * self.n_states, self.joint_kernel(), reward, self.gamma, initial=self.initial, name=self.name
         )
 
+    def merged(self) -> CooperativeMarkovGame:
+        """The game of one agent who chooses the joint actions, in row-major order; raises as ``joint_reward``."""
+        if self.n_agents == 1:
+            return self
+        S = self.n_states
+        kernel, reward = None if S == 1 else self.joint_kernel(), self.joint_reward().reshape(S, -1)
+        return CooperativeMarkovGame(
+            [self.n_joint], kernel, reward, self.gamma, initial=self.initial, name=self.name, states=self.states
+        )
+
     def check_joint(self, numbers: int, what: str) -> None:
         """Refuse tables over joint actions that no memory holds."""
         if numbers > LARGEST:
             raise InvalidGame(
-                f"the joint space of {self.n_agents} agents has {self.n_joint:,} actions: {numbers:,} {what} in all",
+                f"the joint space of {self.n_agents} agents has {in_words(self.n_joint)} actions: "
+                f"{in_words(numbers)} {what} in all",
                 f"At most {LARGEST:,} are held. Give rewards and transitions as factors over few agents and use a sparse network.",
             )
 
@@ -206,7 +222,11 @@ class CooperativeMarkovGame:
             return None, moves
         if not sparse.issparse(given):
             array = float_array("transition", given, error=InvalidGame)
-            if array.ndim > 2 and array.shape in ((S, self.n_joint, S), (S, *self.n_actions, S)):
+            if array.ndim > 2:
+                forms = [(S, *self.n_actions, S), (S, self.n_joint, S)]
+                if array.shape not in forms:
+                    found, *wanted = (" x ".join(map(str, one)) for one in (array.shape, *dict.fromkeys(forms)))
+                    raise InvalidGame(f"transition has shape {found}, expected {' or '.join(wanted)}")
                 array = array.reshape(-1, S)
             given = array
         kernel = transition_kernels(given, (S * self.n_joint, S), None, self._place, InvalidGame)[0]
@@ -232,16 +252,16 @@ class CooperativeMarkovGame:
     def __repr__(self) -> str:
         S, form = self.n_states, ", factored" if self.is_factored else ""
         return (
-            f"<CooperativeMarkovGame {self.name!r}: {self.n_agents} agents, {self.n_joint:,} joint actions, "
+            f"<CooperativeMarkovGame {self.name!r}: {self.n_agents} agents, {in_words(self.n_joint)} joint actions, "
             f"{S:,} {'state' if S == 1 else 'states'}, discount {self.gamma:g}{form}>"
         )
 
 
 def describe(game: CooperativeMarkovGame) -> str:
     """Its size in words."""
-    joint = f"{game.n_joint:,}" if game.n_joint < 10**9 else f"{float(game.n_joint):.2g}"
     S = game.n_states
-    return f"{game.n_agents} agents, {joint} joint actions, {S:,} {'state' if S == 1 else 'states'}, discount {game.gamma:g}"
+    states = f"{S:,} {'state' if S == 1 else 'states'}"
+    return f"{game.n_agents} agents, {in_words(game.n_joint)} joint actions, {states}, discount {game.gamma:g}"
 
 
 def _check_mixture(moves: tuple[Factor, ...], S: int) -> None:
@@ -250,7 +270,7 @@ def _check_mixture(moves: tuple[Factor, ...], S: int) -> None:
     for k, one in enumerate(moves):
         if one.table.min() < 0:
             at = [int(x) for x in np.argwhere(one.table < 0)[0]]
-            raise InvalidGame(f"transition[{k}]{at} is {one.table.min():g}, a negative probability")
+            raise InvalidGame(f"transition[{k}]{at} is {one.table[tuple(at)]:g}, a negative probability")
         mass = one.table.sum(axis=-1).reshape(S, -1)
         uneven = np.ptp(mass, axis=1) > SUM
         if uneven.any():
@@ -266,7 +286,7 @@ def _check_mixture(moves: tuple[Factor, ...], S: int) -> None:
 
 
 def _labels(what: str, given: Any, size: int) -> tuple[str, ...]:
-    if isinstance(given, str):
+    if isinstance(given, str) or not isinstance(given, Iterable):
         raise InvalidGame(f"{what} is {given!r}, not a list of labels", "Leave it out for numbers.")
     labels = tuple(str(one) for one in given)
     if labels and len(labels) != size:
@@ -278,7 +298,7 @@ def _labels(what: str, given: Any, size: int) -> tuple[str, ...]:
 
 
 def _action_labels(given: Any, n_actions: tuple[int, ...]) -> tuple[tuple[str, ...], ...]:
-    if isinstance(given, str):
+    if isinstance(given, str) or not isinstance(given, Iterable):
         raise InvalidGame(f"actions is {given!r}, not a list of labels", "Leave it out for numbers.")
     listed = tuple(given)
     if not listed:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from eqsolve.arrays import int_array, real_number, whole_number
-from eqsolve.bayesian_network.factors import LARGEST, Factor
+from eqsolve.bayesian_network.factors import LARGEST, Factor, in_words
 from eqsolve.bayesian_network.game import CooperativeMarkovGame
 from eqsolve.errors import InvalidGame
 
@@ -72,7 +72,7 @@ def coordination_line(
     """
     N, m = whole_number("agents", agents, 2, InvalidGame), whole_number("actions", actions, 1, InvalidGame)
     spread = real_number("noise", noise, least=0.0, error=InvalidGame)
-    rng = np.random.default_rng(seed)
+    rng = _generator(seed)
     factors = tuple(Factor((i, i + 1), (np.eye(m) + spread * rng.standard_normal((m, m)))[None]) for i in range(N - 1))
     return CooperativeMarkovGame([m] * N, None, factors, gamma, name="coordination line")
 
@@ -112,9 +112,10 @@ def search_mission(
     S, A = cells**D, m**D
     if S * A * 2**D > LARGEST:
         raise InvalidGame(
-            f"{D} drones over {cells} cells make {S:,} states and {A:,} joint actions", f"At most {LARGEST:,} moves are held."
+            f"{D} drones over {cells} cells make {in_words(S)} states and {in_words(A)} joint actions",
+            f"At most {LARGEST:,} moves are held.",
         )
-    chance = np.random.default_rng(seed).dirichlet(np.ones(cells))
+    chance = _generator(seed).dirichlet(np.ones(cells))
     row, column = np.divmod(np.arange(cells), W)
     steps = np.asarray(list(MOVES.values()))
     aimed = np.clip(row[:, None] + steps[:, 0], 0, H - 1) * W + np.clip(column[:, None] + steps[:, 1], 0, W - 1)  # (cells, m)
@@ -171,10 +172,11 @@ def random_cooperative(
     A = prod(max(one, 1) for one in m)
     if S * A * few > LARGEST:
         raise InvalidGame(
-            f"{S:,} states and {A:,} joint actions make {S * A * few:,} transitions", f"At most {LARGEST:,} are held."
+            f"{S:,} states and {in_words(A)} joint actions make {in_words(S * A * few)} transitions",
+            f"At most {LARGEST:,} are held.",
         )
-    rng = np.random.default_rng(seed)
-    reward = rng.random((S, *m)) if min(m) > 0 else np.zeros((S, *m))
+    rng = _generator(seed)
+    reward = rng.random((S, *m)) if min(m, default=0) > 0 else np.zeros((S, *m))
     P: Any
     if few < S:
         to = rng.permuted(np.tile(np.arange(S), (S * A, 1)), axis=1)[:, :few]
@@ -201,7 +203,7 @@ def random_factored(
     S = whole_number("states", states, 1, InvalidGame)
     m = tuple(int_array("n_actions", n_actions, (None,), error=InvalidGame).tolist())
     wide = min(whole_number("scope", scope, 1, InvalidGame), len(m))
-    rng = np.random.default_rng(seed)
+    rng = _generator(seed)
     windows = [tuple(range(i, i + wide)) for i in range(len(m) - wide + 1)]
     rewards = tuple(Factor(one, rng.random((S, *(m[i] for i in one)))) for one in windows)
     moves: Any = None
@@ -211,6 +213,10 @@ def random_factored(
             Factor(one, w * rng.dirichlet(np.ones(S), (S, *(m[i] for i in one)))) for one, w in zip(windows, share, strict=True)
         )
     return CooperativeMarkovGame(m, moves, rewards, gamma, name="random factored game")
+
+
+def _generator(seed: object) -> np.random.Generator:
+    return np.random.default_rng(whole_number("seed", seed, 0, InvalidGame))
 
 
 GENERATORS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eqsolve.arrays import FloatArray, IntArray, frozen
-from eqsolve.bayesian_network.factors import LARGEST
+from eqsolve.bayesian_network.factors import LARGEST, in_words
 from eqsolve.bayesian_network.network import BayesianNetwork, InvalidNetwork
 
 
@@ -94,6 +94,13 @@ class Layout:
         shifted = logits - self.to_entries(self.row_maxima(logits))
         return np.asarray(shifted - self.to_entries(np.log(self.row_sums(np.exp(shifted)))))
 
+    def barrier_gradient(self, probability: FloatArray) -> FloatArray:
+        r"""(D,) the gradient by the logits of minus the relative entropy of the uniform policy, averaged over the states.
+
+        .. math:: \frac{1}{|S| |\mathcal A^{\mathcal P^i}|} \Big( \frac{1}{|\mathcal A^i|} - \pi^i \Big)
+        """
+        return np.asarray(self.to_entries(self.row_weights) * (self.to_entries(1.0 / self.row_sizes) - probability))
+
 
 def _size(i: int, shape: tuple[int, ...]) -> int:
     size = 1
@@ -101,7 +108,8 @@ def _size(i: int, shape: tuple[int, ...]) -> int:
         size *= side
     if size > LARGEST:
         raise InvalidNetwork(
-            f"the table of agent {i} would hold {size:,} numbers: its parents have {size // shape[0] // shape[-1]:,} joint actions",
+            f"the table of agent {i} would hold {in_words(size)} numbers: "
+            f"its parents have {in_words(size // shape[0] // shape[-1])} joint actions",
             f"At most {LARGEST:,} are held; give the agent fewer parents.",
         )
     return size

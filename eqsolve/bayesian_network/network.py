@@ -92,6 +92,8 @@ class BayesianNetwork:
         """
         N = _count(n_agents)
         parents: list[list[Any]] = [[] for _ in range(N)]
+        if not isinstance(edges, Iterable):
+            raise InvalidNetwork(f"edges is {edges!r}, not a list of pairs (parent, child)")
         for edge in edges:
             pair = tuple(edge) if isinstance(edge, Iterable) and not isinstance(edge, str) else ()
             if len(pair) != 2:
@@ -110,13 +112,16 @@ class BayesianNetwork:
 
         Raises
         ------
-        InvalidNetwork : the graph is not directed, or has parallel edges; as ``BayesianNetwork``.
+        InvalidNetwork : the graph is not directed, or has parallel edges, or a node that is not among the agents, who are given
+            once each; as ``BayesianNetwork``.
         """
         if not getattr(graph, "is_directed", bool)():
             raise InvalidNetwork("the graph is not directed", "Give a networkx.DiGraph whose edges go from parent to child.")
         listed = list(graph.nodes)
         nodes = list(agents) if agents is not None else sorted(listed) if all(isinstance(v, int) for v in listed) else listed
         number = {node: i for i, node in enumerate(nodes)}
+        if len(number) != len(nodes):
+            raise InvalidNetwork(f"agents {nodes} has a node twice")
         for node in listed:
             if node not in number:
                 raise InvalidNetwork(f"node {node!r} of the graph is not among the agents")
@@ -177,7 +182,8 @@ class BayesianNetwork:
         return BayesianNetwork.from_edges(self.n_agents, (*self.edges, (parent, child)))
 
     def creates_cycle(self, parent: int, child: int) -> bool:
-        """Whether an edge from ``parent`` to ``child`` would close a cycle."""
+        """Whether an edge from ``parent`` to ``child`` would close a cycle; raises ``InvalidNetwork`` for an unknown agent."""
+        parent, child = (_agent(one, self.n_agents, f"the edge {(parent, child)}") for one in (parent, child))
         waiting, seen = [parent], {parent}
         while waiting:
             at = waiting.pop()
@@ -225,9 +231,13 @@ def _count(n_agents: Any) -> int:
 
 
 def _agent(value: Any, N: int, where: str) -> int:
-    number = whole_number(f"an agent of {where}", value, -(2**62), InvalidNetwork)
+    known = f"The agents are 0 to {N - 1}."
+    try:
+        number = whole_number(f"an agent of {where}", value, -(2**62), InvalidNetwork)
+    except InvalidNetwork as error:
+        raise InvalidNetwork(error.what, known) from error
     if not 0 <= number < N:
-        raise InvalidNetwork(f"{where} names agent {number}, which does not exist", f"The agents are 0 to {N - 1}.")
+        raise InvalidNetwork(f"{where} names agent {number}, which does not exist", known)
     return number
 
 
@@ -235,6 +245,8 @@ def _order(n_agents: int, order: Sequence[int] | None) -> tuple[int, ...]:
     N = _count(n_agents)
     if order is None:
         return tuple(range(N))
+    if not isinstance(order, Iterable):
+        raise InvalidNetwork(f"order is {order!r}, not a list of agents")
     line = tuple(_agent(one, N, f"order {tuple(order)}") for one in order)
     if sorted(line) != list(range(N)):
         raise InvalidNetwork(f"order {line} does not name each of the {N} agents once")

@@ -60,23 +60,26 @@ class Objective:
     lam: float
 
     @staticmethod
-    def of(game: CooperativeMarkovGame, network: BayesianNetwork, lam: float) -> Objective:
-        """Lay out a game.
+    def of(game: CooperativeMarkovGame, network: BayesianNetwork, lam: float, *, compiled: bool | None = None) -> Objective:
+        """Lay out a game; ``compiled`` as for ``Evaluator.of``.
 
         Raises
         ------
         InvalidData : lambda is not above 0. InvalidGame, InvalidNetwork : see ``Evaluator.of``.
         """
-        return Objective(Evaluator.of(game, network), barrier_weight(lam))
+        return Objective(Evaluator.of(game, network, compiled=compiled), barrier_weight(lam))
 
     def at(self, logits: FloatArray) -> Point:
         """The objective at logits (D,), which need not be normalised."""
-        layout = self.evaluator.layout
-        log_pi = layout.log_softmax(logits)
-        pi = np.exp(log_pi)
-        evaluation = self.evaluator.evaluate(layout.tables(pi))
+        plan = self.evaluator.plan
+        if plan is not None:
+            log_pi, pi, divergence = plan.softmax(logits)
+        else:
+            log_pi = self.evaluator.layout.log_softmax(logits)
+            pi, divergence = np.exp(log_pi), self.divergence(log_pi)
+        evaluation = self.evaluator.evaluate(pi)
         value = evaluation.value
-        return Point(log_pi, pi, evaluation, value, value - self.lam * self.divergence(log_pi))
+        return Point(log_pi, pi, evaluation, value, value - self.lam * divergence)
 
     def divergence(self, log_pi: FloatArray) -> float:
         """KL(Unif, pi) averaged over the states, from log-probabilities (D,)."""
@@ -94,19 +97,27 @@ class Objective:
         with d not normalised; no probability is divided by. Source: Lemma 1, without its factor 1 / (1 - gamma), which belongs to
         a normalised d.
         """
-        return self.value_gradient(point) + self.lam * self.barrier_gradient(point.probability)
+        gradient, plan = self.value_gradient(point), self.evaluator.plan
+        if plan is not None:
+            plan.add_barrier(point.probability, self.lam, gradient)
+            return gradient
+        return gradient + self.lam * self.barrier_gradient(point.probability)
 
     def value_gradient(self, point: Point) -> FloatArray:
         """(D,) the gradient of V(mu)."""
-        found = point.evaluation
-        S, tables = self.evaluator.game.n_states, found.tables
-        parts = [(found.weighted_advantages(i).reshape(S, -1) * found.visits[:, None]).reshape(-1) for i in range(len(tables))]
-        return np.asarray(np.concatenate(parts) * point.probability)
+        return self.visited_advantages(point) * point.probability
+
+    def visited_advantages(self, point: Point) -> FloatArray:
+        r"""(D,) :math:`d(s, a^{\mathcal P^i})\, A^i(s, a^{\mathcal P^i}, a^i)`; drivers hold this, and multiply by pi."""
+        return point.evaluation.visited_advantages()
 
     def barrier_gradient(self, probability: FloatArray) -> FloatArray:
         """(D,) the gradient of minus the relative entropy."""
-        layout = self.evaluator.layout
-        return np.asarray(layout.to_entries(layout.row_weights) * (layout.to_entries(1.0 / layout.row_sizes) - probability))
+        if self.evaluator.plan is None:
+            return self.evaluator.layout.barrier_gradient(probability)
+        found = np.zeros_like(probability)
+        self.evaluator.plan.add_barrier(probability, 1.0, found)
+        return found
 
     def start(self, policy: BayesianNetworkPolicy | None = None) -> FloatArray:
         """(D,) the logits of a policy; zero, the uniform policy, when left out.
@@ -135,7 +146,7 @@ def barrier_objective(game: CooperativeMarkovGame, policy: BayesianNetworkPolicy
     InvalidPolicy, InvalidGame, InvalidNetwork : see ``evaluate``. InvalidData : lambda is not above 0.
     """
     check_plays(policy, game.n_states, game.n_actions)
-    objective = Objective.of(game, policy.network, lam)
+    objective = Objective.of(game, policy.network, lam, compiled=False)
     if min(table.min() for table in policy.tables) == 0.0:
         return -np.inf
     return objective.at(objective.start(policy)).objective
@@ -176,7 +187,7 @@ def policy_gradient(
         raise unknown("variant", variant, VARIANTS)
     policy = BayesianNetworkPolicy.softmax(network, logits)
     check_plays(policy, game.n_states, game.n_actions)
-    objective = Objective.of(game, network, lam)
+    objective = Objective.of(game, network, lam, compiled=False)
     found, layout = objective.evaluator.evaluate(policy.tables), objective.evaluator.layout
     weight = barrier_weight(lam)
     tables = []
@@ -184,7 +195,8 @@ def policy_gradient(
     for i, pi in enumerate(policy.tables):
         d = found.visitation(network.parents[i], normalised=normalised and variant == "corrected")
         share = 1.0 / (layout.shapes[i][0] * np.prod(layout.shapes[i][1:-1]))
-        tables.append(c * d[..., None] * pi * found.advantages(i) + weight * share * (1.0 / pi.shape[-1] - pi))
+        gain = np.where(d[..., None] > 0, d[..., None] * found.advantages(i), 0.0)  # NaN where the parents never act so
+        tables.append(c * pi * gain + weight * share * (1.0 / pi.shape[-1] - pi))
     return tuple(tables)
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from eqsolve.arrays import SUM, FloatArray, IntArray, float_array, frozen, int_array, whole_number
 from eqsolve.bayesian_network.buckets import Buckets
 from eqsolve.bayesian_network.contraction import clique_marginals, marginal
-from eqsolve.bayesian_network.factors import LARGEST, spread, sum_onto
+from eqsolve.bayesian_network.factors import LARGEST, in_words, spread, sum_onto
 from eqsolve.bayesian_network.layout import Layout
 from eqsolve.bayesian_network.network import BayesianNetwork
 from eqsolve.errors import InvalidData
@@ -77,14 +77,25 @@ class BayesianNetworkPolicy:
 
     @classmethod
     def uniform(cls, network: BayesianNetwork, n_states: int, n_actions: Sequence[int]) -> BayesianNetworkPolicy:
-        """All actions equally likely."""
-        layout = Layout(network, n_states, tuple(n_actions))
+        """All actions equally likely.
+
+        Raises
+        ------
+        InvalidPolicy : no states, an agent without actions, another number of agents.
+        """
+        counts = int_array("n_actions", n_actions, (network.n_agents,), error=InvalidPolicy)
+        if counts.min() < 1:
+            i = int(np.argmax(counts < 1))
+            raise InvalidPolicy(f"n_actions[{i}] is {counts[i]}", "Every agent needs an action.")
+        layout = Layout(network, whole_number("n_states", n_states, 1, InvalidPolicy), tuple(counts.tolist()))
         return cls(network, tuple(np.full(shape, 1.0 / shape[-1]) for shape in layout.shapes))
 
     @classmethod
     def softmax(cls, network: BayesianNetwork, logits: Sequence[npt.ArrayLike]) -> BayesianNetworkPolicy:
         """Probabilities proportional to exp(logits), eq. (1) of the paper; one table of logits per agent, shaped as ``tables``."""
         arrays = [float_array(f"logits[{i}]", one, error=InvalidPolicy) for i, one in enumerate(logits)]
+        for i, one in enumerate(arrays):
+            _check_axes(f"logits[{i}]", one)
         tables = []
         for one in arrays:
             weight = np.exp(one - one.max(axis=-1, keepdims=True))
@@ -97,11 +108,22 @@ class BayesianNetworkPolicy:
 
         Over a dense network it is the joint policy itself; over another one, the closest of its policies in relative entropy. Rows
         whose parents have probability 0 are uniform.
+
+        Raises
+        ------
+        InvalidPolicy : another number of axes, a negative probability, a state whose probabilities do not sum to 1.
         """
         given = float_array("joint", joint, error=InvalidPolicy)
         everybody, tables = tuple(range(network.n_agents)), []
         if given.ndim != len(everybody) + 1:
             raise InvalidPolicy(f"joint has {given.ndim - 1} axes of actions, and the network has {len(everybody)} agents")
+        if given.size and given.min() < 0:
+            at = [int(k) for k in np.argwhere(given < 0)[0]]
+            raise InvalidPolicy(f"joint{at} is {given[tuple(at)]:g}, a negative probability")
+        total = given.sum(axis=tuple(range(1, given.ndim)))
+        if (np.abs(total - 1.0) > SUM).any():
+            s = int(np.argmax(np.abs(total - 1.0) > SUM))
+            raise InvalidPolicy(f"joint of state {s} sums to {total[s]:.12g}, not 1")
         for i in everybody:
             family = network.family(i)
             ordered = tuple(sorted(family))
@@ -135,7 +157,8 @@ class BayesianNetworkPolicy:
         size = self.n_states * prod(self.n_actions)
         if size > LARGEST:
             raise InvalidPolicy(
-                f"the joint policy has {prod(self.n_actions):,} actions in {self.n_states:,} states: {size:,} probabilities",
+                f"the joint policy has {in_words(prod(self.n_actions))} actions in {self.n_states:,} states: "
+                f"{in_words(size)} probabilities",
                 f"At most {LARGEST:,} are held. Ask for the marginal of a few agents, or sample.",
             )
         everybody = tuple(range(self.network.n_agents))
@@ -145,22 +168,31 @@ class BayesianNetworkPolicy:
         return frozen(total)
 
     def marginal(self, agents: Sequence[int]) -> FloatArray:
-        """(S, m_agents...) the joint probability of the actions of some agents, by variable elimination over the network."""
+        """(S, m_agents...) the joint probability of the actions of some agents, by variable elimination over the network.
+
+        Raises
+        ------
+        InvalidPolicy : an agent that does not exist or is given twice; cliques larger than memory allows, whose size is told.
+        """
         if not len(agents):
             return frozen(np.ones(self.n_states))
         wanted = tuple(whole_number("agent", one, 0, InvalidPolicy, most=self.network.n_agents - 1) for one in agents)
         if len(set(wanted)) != len(wanted):
             raise InvalidPolicy(f"agents {wanted} has an agent twice")
         buckets = Buckets.of(self.network, self.n_actions, (wanted,))
+        cells = buckets.cells(self.n_actions) * self.n_states
+        if cells > LARGEST:
+            raise InvalidPolicy(
+                f"the marginal of {len(wanted)} agents leads to cliques of up to {buckets.width + 1} agents: "
+                f"{in_words(cells)} numbers",
+                f"At most {LARGEST:,} are held. Ask for fewer agents, or sample.",
+            )
         found = clique_marginals(buckets, self.tables)
         return frozen(np.ascontiguousarray(marginal(buckets, found, wanted)))
 
     def sample(self, rng: np.random.Generator, states: npt.ArrayLike) -> IntArray:
         """(n, N) one joint action for each of n states, drawn agent by agent along the network."""
-        s = int_array("states", states, (None,), error=InvalidPolicy)
-        if s.size and (s.min() < 0 or s.max() >= self.n_states):
-            k = int(np.argmax((s < 0) | (s >= self.n_states)))
-            raise InvalidPolicy(f"states[{k}] is {s[k]}", f"The states are 0 to {self.n_states - 1}.")
+        s = self._checked_states(states)
         actions = np.zeros((len(s), self.network.n_agents), dtype=np.int64)
         for i in self.network.order:
             rows = self.tables[i][(s, *(actions[:, j] for j in self.network.parents[i]))]
@@ -169,7 +201,7 @@ class BayesianNetworkPolicy:
 
     def log_likelihood(self, states: npt.ArrayLike, actions: npt.ArrayLike) -> FloatArray:
         """(n,) log pi(a | s) of n states (n,) and joint actions (n, N); minus infinity where one is never played."""
-        s = int_array("states", states, (None,), error=InvalidPolicy)
+        s = self._checked_states(states)
         a = int_array("actions", actions, (len(s), self.network.n_agents), error=InvalidPolicy)
         self._check_actions(a)
         with np.errstate(divide="ignore"):
@@ -189,13 +221,15 @@ class BayesianNetworkPolicy:
 
         Raises
         ------
-        InvalidPolicy : the other network lacks an edge of this one.
+        InvalidPolicy : the other network lacks an edge of this one, or has another number of agents.
         """
+        if network.n_agents != self.network.n_agents:
+            raise InvalidPolicy(f"the network has {network.n_agents} agents and the policy has {self.network.n_agents}")
         tables = []
         for i, table in enumerate(self.tables):
             lacking = set(self.network.parents[i]) - set(network.parents[i])
             if lacking:
-                raise InvalidPolicy(f"the network lacks the edge ({lacking.pop()}, {i}) of the policy")
+                raise InvalidPolicy(f"the network lacks the edge ({min(lacking)}, {i}) of the policy")
             family = network.family(i)
             wide = spread(table, self.network.family(i), family)
             tables.append(np.broadcast_to(wide, (self.n_states, *(self.n_actions[j] for j in family))).copy())
@@ -206,9 +240,16 @@ class BayesianNetworkPolicy:
 
     def _sizes(self, arrays: tuple[FloatArray, ...]) -> tuple[int, tuple[int, ...]]:
         for i, one in enumerate(arrays):
-            if one.ndim < 2 or not one.size:
-                raise InvalidPolicy(f"tables[{i}] has shape {one.shape}; a table has axes (states, parents..., own actions)")
+            _check_axes(f"tables[{i}]", one)
         return len(arrays[0]), tuple(one.shape[-1] for one in arrays)
+
+    def _checked_states(self, states: npt.ArrayLike) -> IntArray:
+        s = int_array("states", states, (None,), error=InvalidPolicy)
+        wrong = (s < 0) | (s >= self.n_states)
+        if wrong.any():
+            k = int(np.argmax(wrong))
+            raise InvalidPolicy(f"states[{k}] is {s[k]}", f"The states are 0 to {self.n_states - 1}.")
+        return s
 
     def _check_actions(self, a: IntArray) -> None:
         wrong = (a < 0) | (a >= np.asarray(self.n_actions))
@@ -232,6 +273,11 @@ def check_plays(policy: Any, n_states: int, n_actions: tuple[int, ...]) -> Bayes
             f"This game has {n_states} states and actions {n_actions}.",
         )
     return policy
+
+
+def _check_axes(name: str, table: FloatArray) -> None:
+    if table.ndim < 2 or not table.size:
+        raise InvalidPolicy(f"{name} has shape {table.shape}; a table has axes (states, parents..., own actions)")
 
 
 def _check_rows(i: int, table: FloatArray) -> None:

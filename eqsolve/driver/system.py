@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HOMES = {
     "aggregative": "eqsolve.aggregative.system:AGGREGATIVE",
+    "bayesian_network": "eqsolve.bayesian_network.system:BAYESIAN_NETWORK",
     "markov_game": "eqsolve.normal_form.system:MARKOV_GAME",
     "mdp": "eqsolve.mdp.system:MDP",
     "normal_form": "eqsolve.normal_form.system:NORMAL_FORM",
