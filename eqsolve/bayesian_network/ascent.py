@@ -147,10 +147,7 @@ class BarrierAscent(Algorithm[CooperativeMarkovGame, Ascent, BayesianNetworkPoli
     def step(self, game: CooperativeMarkovGame, state: Ascent, run: Run) -> tuple[Ascent, Record]:
         """One iteration of the method; at a stationary point, the second-order check and the step off a saddle."""
         objective = self.objective(game, run)
-        if state.stationary:
-            following = self.checked(objective, state, run)
-        else:
-            following = self.advance(objective, state, run)
+        following = (self.checked if state.stationary else self.advance)(objective, state, run)
         record = self.record(game, following, run)
         if self.keep == "gap" and record["nash_gap"] < following.score:
             following = replace(following, kept=following.logits, score=record["nash_gap"])

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eqsolve.arrays import FloatArray, float_array, frozen, real_number
-from eqsolve.bayesian_network.factors import LARGEST
+from eqsolve.bayesian_network.factors import LARGEST, in_words
 from eqsolve.bayesian_network.game import CooperativeMarkovGame
 from eqsolve.bayesian_network.network import BayesianNetwork, InvalidNetwork, as_network
 from eqsolve.bayesian_network.policy import BayesianNetworkPolicy, check_plays
@@ -321,8 +321,8 @@ def mismatch(game: CooperativeMarkovGame) -> Mismatch:
     sides = (game.n_states, game.n_joint) if game.kernel is not None else (game.n_states, game.n_joint, game.n_states)
     if prod(sides) > LARGEST:
         raise InvalidGame(
-            f"the mismatch coefficient is found over joint actions, and {game.n_agents} agents have {game.n_joint:,} of them in "
-            f"each of {game.n_states:,} states: {prod(sides):,} numbers",
+            f"the mismatch coefficient is found over joint actions, and {game.n_agents} agents have {in_words(game.n_joint)} of "
+            f"them in each of {game.n_states:,} states: {in_words(prod(sides))} numbers",
             f"At most {LARGEST:,} are held. The exact gaps need no such coefficient.",
         )
     return mismatch_coefficient(game.joint_mdp())

@@ -12,6 +12,7 @@ from scipy import sparse, special
 
 from eqsolve.arrays import FloatArray, IntArray
 from eqsolve.backends import Outcome
+from eqsolve.bayesian_network.factors import in_words
 from eqsolve.bayesian_network.game import CooperativeMarkovGame
 from eqsolve.bayesian_network.network import Edges, InvalidNetwork, as_network
 from eqsolve.bayesian_network.objective import barrier_weight
@@ -160,7 +161,8 @@ def central_path_program(game: CooperativeMarkovGame, lam: float, kind: Kind = "
     pairs = game.n_states * game.n_joint
     if pairs > LARGEST:
         raise InvalidGame(
-            f"the joint process has {pairs:,} state-action pairs, each with a cone of its own", f"At most {LARGEST:,} are built."
+            f"the joint process has {in_words(pairs)} state-action pairs, each with a cone of its own",
+            f"At most {LARGEST:,} are built.",
         )
     return _program(game.joint_mdp(), weight, kind)
 

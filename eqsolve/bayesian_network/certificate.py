@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import breadth_first_order
 from eqsolve.arrays import BoolArray, FloatArray
 from eqsolve.bayesian_network.best_joint import improved, largest_table, optimal_values
 from eqsolve.bayesian_network.deviation import Deviation, faced, joint_probabilities, roundings, value_error
-from eqsolve.bayesian_network.factors import LARGEST
+from eqsolve.bayesian_network.factors import LARGEST, in_words
 from eqsolve.bayesian_network.game import CooperativeMarkovGame
 from eqsolve.bayesian_network.policy import BayesianNetworkPolicy, check_plays
 from eqsolve.certificates import GapCertificate, Witness
@@ -244,8 +244,8 @@ def _over_joint_actions(game: CooperativeMarkovGame) -> bool:
     numbers = largest_table(game)
     if numbers > LARGEST:
         raise InvalidGame(
-            f"the joint space of {game.n_agents} agents makes {joint:,} transition probabilities, and maximising the agents out "
-            f"one by one a table of {numbers:,} numbers",
+            f"the joint space of {game.n_agents} agents makes {in_words(joint)} transition probabilities, and maximising the "
+            f"agents out one by one a table of {in_words(numbers)} numbers",
             f"At most {LARGEST:,} are held. Give rewards and transitions as factors over fewer agents, or ask for the Nash gap.",
         )
     return False

@@ -44,8 +44,8 @@ class LBFGS(BarrierAscent):
         slope = float(gradient @ direction)
         if slope <= 0.0:
             direction, slope, steps, changes = gradient, float(gradient @ gradient), steps[:0], changes[:0]
-        # Without a memory, a step of length 1 at most.
-        first = 1.0 if len(steps) else 1.0 / max(self.scale(objective.evaluator.game), float(np.linalg.norm(gradient)))
+        # Without a memory, a step of length 1: the gradient's own length depends on the unit of the rewards.
+        first = 1.0 if len(steps) else 1.0 / float(np.linalg.norm(gradient))
         following = self.search(objective, state, lambda t: state.logits + t * direction, first, slope)
         if not following.moved and len(steps):
             return replace(state, memory=())  # start again along the gradient

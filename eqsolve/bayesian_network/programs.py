@@ -8,6 +8,7 @@ import numpy as np
 
 from eqsolve.bayesian_network.barrier import LARGEST, barrier_rows_program
 from eqsolve.bayesian_network.central_path import central_path_program
+from eqsolve.bayesian_network.factors import in_words
 from eqsolve.bayesian_network.game import CooperativeMarkovGame
 from eqsolve.bayesian_network.objective import barrier_weight
 from eqsolve.errors import InvalidGame, unknown
@@ -38,7 +39,7 @@ def barrier_program(game: CooperativeMarkovGame, lam: float) -> Program:
             "Ask for the program 'central-path', which puts the barrier on the visits and is.",
         )
     if S * game.n_joint > LARGEST:
-        raise InvalidGame(f"the program would have {S * game.n_joint:,} cones", f"At most {LARGEST:,} are built.")
+        raise InvalidGame(f"the program would have {in_words(S * game.n_joint)} cones", f"At most {LARGEST:,} are built.")
     reward = game.joint_reward().reshape(S, -1)
     gain = game.initial[:, None] / (1.0 - game.gamma) * reward
     A = reward.shape[1]

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from eqsolve.bayesian_network.certificate import optimality_gap
+from eqsolve.bayesian_network.factors import in_words
 from eqsolve.bayesian_network.game import CooperativeMarkovGame
 from eqsolve.bayesian_network.policy import BayesianNetworkPolicy
 from eqsolve.certificates import GapCertificate
@@ -36,7 +37,7 @@ class Cooperative(Result[CooperativeMarkovGame, Any, BayesianNetworkPolicy]):
         """The optimality gap, and the network."""
         gap, network = self.optimality, self.policy.network
         if gap is None:
-            first = entry("optimality gap", "not known", f"{self.game.n_joint:.3g} joint actions are too many")
+            first = entry("optimality gap", "not known", f"{in_words(self.game.n_joint)} joint actions are too many")
         else:
             amount = f"{gap.upper:.4g}" if gap.method == "exact" else f"{gap.lower:.4g} .. {gap.upper:.4g}"
             first = entry("optimality gap", amount, gap.method)
