@@ -70,12 +70,14 @@ class GeneratorPart(BaseModel):
 def make_algorithm(system: System, game: Any, part: Mapping[str, Any]) -> Algorithm[Any, Any, Any]:
     """The algorithm that ``name`` and the parameters describe; the system's default for the game when there is no name.
 
+    A parameter that has a ``name`` of its own is an algorithm inside the algorithm.
+
     Raises
     ------
     UnknownName : the system has no such algorithm, or the algorithm no such parameter.
     InvalidModelFile : a parameter that it needs is missing.
     """
-    given = {key: value for key, value in part.items() if key != "name"}
+    given = {key: _inner(system, game, value) for key, value in part.items() if key != "name"}
     if not part:
         return system.default_algorithm(game)
     kind: Any = system.algorithm(str(part["name"])) if "name" in part else type(system.default_algorithm(game))
@@ -83,6 +85,10 @@ def make_algorithm(system: System, game: Any, part: Mapping[str, Any]) -> Algori
     _check_names(f"parameter of {kind.__name__}", given, needed)
     made: Algorithm[Any, Any, Any] = kind(**given)
     return made
+
+
+def _inner(system: System, game: Any, value: Any) -> Any:
+    return make_algorithm(system, game, value) if isinstance(value, Mapping) and "name" in value else value
 
 
 def _check_names(what: str, given: Mapping[str, Any], known: Mapping[str, bool]) -> None:

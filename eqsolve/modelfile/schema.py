@@ -56,6 +56,12 @@ def _aggregative() -> type[SystemFile]:
     return AggregativeFile
 
 
+def _bayesian_network() -> type[SystemFile]:
+    from eqsolve.modelfile.bayesian_network import CooperativeFile
+
+    return CooperativeFile
+
+
 def _markov_game() -> type[SystemFile]:
     from eqsolve.modelfile.markov_game import MarkovGameFile
 
@@ -82,6 +88,7 @@ def _polymatrix() -> type[SystemFile]:
 
 SYSTEMS: dict[str, Callable[[], type[SystemFile]]] = {
     "aggregative": _aggregative,
+    "bayesian_network": _bayesian_network,
     "markov_game": _markov_game,
     "mdp": _mdp,
     "normal_form": _normal_form,

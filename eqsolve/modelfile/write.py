@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,13 @@ def write_model(
 
 
 def _described(algorithm: Any) -> dict[str, Any]:
-    values = {key: _plain(key, value) for key, value in asdict(algorithm).items() if value is not None}
-    return {"name": type(algorithm).__name__, **values}
+    values = {one.name: getattr(algorithm, one.name) for one in fields(algorithm)}
+    return {"name": type(algorithm).__name__} | {key: _plain(key, value) for key, value in values.items() if value is not None}
 
 
 def _plain(key: str, value: Any) -> Any:
+    if isinstance(value, Algorithm):
+        return _described(value)
     if isinstance(value, tuple | list):
         return [_plain(key, one) for one in value]
     if isinstance(value, bool | int | float | str):

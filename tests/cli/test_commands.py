@@ -208,7 +208,9 @@ def test_models_lists_the_shipped_models(capsys):
         "grid-world",
         "market",
         "markov-coordination",
+        "penalty",
         "random-affine",
+        "search-drones",
     ]
     status, out, _ = run(capsys, "models", "--json")
     assert json.loads(out)["congestion"]["system"] == "aggregative"
