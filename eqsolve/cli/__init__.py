@@ -1,4 +1,4 @@
-"""The command line: ``eqsolve solve | certify | report | sweep | inspect | backends | models``."""
+"""The command line: ``eqsolve solve | certify | report | sweep | inspect | reproduce | backends | models``."""
 
 from eqsolve.cli.app import main
 

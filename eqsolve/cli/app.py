@@ -172,6 +172,26 @@ def inspect(
 
 
 @app.command()
+def reproduce(
+    paper: Annotated[str, typer.Argument(metavar="PAPER", help="The name of a paper, such as bayesian-network.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Tables and figures; reproduced/PAPER when left out.")
+    ] = None,
+    seed: SeedOption = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer and shorter runs.")] = False,
+    as_json: JsonOption = False,
+    progress: ProgressOption = None,
+) -> None:
+    """Compute the claims of a paper anew: tables as CSV and JSON, figures as PNG, and what reproduces.
+
+    Exit status 0 when every run is certified, whatever reproduces. Ctrl-C keeps the parts that are complete.
+    """
+    from eqsolve.cli.reproduce import run_reproduce
+
+    raise typer.Exit(run_reproduce(paper, out, seed or 0, quick, as_json, progress))
+
+
+@app.command()
 def backends(as_json: JsonOption = False) -> None:
     """List the backends: installed, licensed, version, capabilities."""
     from eqsolve.cli.backends import run_backends
