@@ -6,10 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks import correlated, mdp, mdp_lp, occupancy_build, sweep_growth, sweep_peers
+from benchmarks import cooperative_gradient, cooperative_solve, correlated, mdp, mdp_lp, occupancy_build, sweep_growth, sweep_peers
 from benchmarks.registry import CASES, Bench, as_json, environment
 
-MODULES = (correlated, mdp, mdp_lp, occupancy_build, sweep_peers, sweep_growth)
+MODULES = (cooperative_gradient, cooperative_solve, correlated, mdp, mdp_lp, occupancy_build, sweep_peers, sweep_growth)
 
 
 def main() -> None:
