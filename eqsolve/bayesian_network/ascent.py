@@ -15,6 +15,7 @@ from eqsolve.bayesian_network.bounds import a_posteriori, mismatch, stationary_n
 from eqsolve.bayesian_network.curvature import steepest_curvature
 from eqsolve.bayesian_network.evaluation import Evaluator
 from eqsolve.bayesian_network.game import CooperativeMarkovGame
+from eqsolve.bayesian_network.layout import length
 from eqsolve.bayesian_network.network import Edges, as_network
 from eqsolve.bayesian_network.objective import Objective, Point, barrier_weight
 from eqsolve.bayesian_network.parameters import network_parameter, truth_value
@@ -198,7 +199,7 @@ class BarrierAscent(Algorithm[CooperativeMarkovGame, Ascent, BayesianNetworkPoli
         """The state at another point, everything that follows from it filled in."""
         pull = objective.visited_advantages(point)
         gradient = pull * point.probability + self.lam * objective.barrier_gradient(point.probability)
-        norm = float(np.linalg.norm(gradient))
+        norm = length(gradient)
         score = {"objective": -point.objective, "gradient": norm, "gap": np.inf}[self.keep]
         # Of objectives that differ by rounding the later one has the smaller gradient.
         slack = self.noise(objective, point.objective) if self.keep == "objective" else 0.0
@@ -281,7 +282,7 @@ def theorems(game: CooperativeMarkovGame, policy: BayesianNetworkPolicy, lam: fl
         return ()
     objective = Objective.of(game, policy.network, lam)
     point = objective.at(objective.start(policy))
-    norm = float(np.linalg.norm(objective.gradient(point)))
+    norm = length(objective.gradient(point))
     found = mismatch(game)
     bounds = [stationary_nash(game, policy.network, lam, norm, found)]
     if policy.network.is_dense:

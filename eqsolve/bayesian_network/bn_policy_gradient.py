@@ -9,6 +9,7 @@ import numpy as np
 from eqsolve.arrays import real_number
 from eqsolve.bayesian_network.ascent import Ascent, BarrierAscent, Keep
 from eqsolve.bayesian_network.bounds import smoothness
+from eqsolve.bayesian_network.layout import dot
 from eqsolve.bayesian_network.objective import Objective
 from eqsolve.bayesian_network.parameters import truth_value
 from eqsolve.driver import Run
@@ -51,4 +52,4 @@ class BNPolicyGradient(BarrierAscent):
         if not self.line_search:
             return self.settled(objective, objective.at(state.logits + first * gradient), state, step=first)
         size = 2.0 * state.step or first
-        return self.search(objective, state, lambda t: state.logits + t * gradient, size, float(gradient @ gradient))
+        return self.search(objective, state, lambda t: state.logits + t * gradient, size, dot(gradient, gradient))

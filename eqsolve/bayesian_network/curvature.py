@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from eqsolve.arrays import FloatArray
+from eqsolve.bayesian_network.layout import length
 
 SHIFT = 1e-4
 """Distance, in logits, over which differences of the gradient stand for second derivatives."""
@@ -35,8 +36,8 @@ def steepest_curvature(gradient: Gradient, logits: FloatArray, rng: np.random.Ge
     count = 0
     while count < len(basis):
         for _ in range(2):  # once more against what rounding left
-            fresh = fresh - basis[:count].T @ (basis[:count] @ fresh)
-        size = float(np.linalg.norm(fresh))
+            fresh = fresh - _combination(np.einsum("kd,d->k", basis[:count], fresh), basis[:count])
+        size = length(fresh)
         if size <= 1e-9:
             fresh = rng.standard_normal(D)
             continue
@@ -45,8 +46,13 @@ def steepest_curvature(gradient: Gradient, logits: FloatArray, rng: np.random.Ge
         image = (gradient(logits + h * v) - gradient(logits - h * v)) / (2.0 * h)
         images[count] = image
         count += 1
-        scale = float(np.linalg.norm(image))
+        scale = length(image)
         fresh = image / scale if scale > 0 else rng.standard_normal(D)
-    inside = basis @ images.T
+    inside = np.einsum("kd,ld->kl", basis, images)
     values, vectors = np.linalg.eigh(0.5 * (inside + inside.T))
-    return float(values[-1]), basis.T @ vectors[:, -1]
+    return float(values[-1]), _combination(vectors[:, -1], basis)
+
+
+def _combination(weights: FloatArray, vectors: FloatArray) -> FloatArray:
+    """(D,) the sum of vectors (k, D) times weights (k,); not by BLAS, see ``dot``."""
+    return np.asarray(np.einsum("k,kd->d", weights, vectors))

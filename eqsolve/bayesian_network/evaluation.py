@@ -118,7 +118,9 @@ class Evaluator:
         gamma = self.game.gamma
         if self.kernel is not None:
             reward = self.reward[0]
-            following = np.asarray(self.kernel @ values).reshape(reward.table.shape)
+            # Not by BLAS where the kernel is dense; see ``layout.dot``.
+            following = self.kernel @ values if sparse.issparse(self.kernel) else np.einsum("at,t->a", self.kernel, values)
+            following = np.asarray(following).reshape(reward.table.shape)
             return [Factor(reward.agents, reward.table + gamma * following)]
         if not gamma:
             return list(self.reward)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import sqrt
 
 import numpy as np
 
@@ -100,6 +101,19 @@ class Layout:
         .. math:: \frac{1}{|S| |\mathcal A^{\mathcal P^i}|} \Big( \frac{1}{|\mathcal A^i|} - \pi^i \Big)
         """
         return np.asarray(self.to_entries(self.row_weights) * (self.to_entries(1.0 / self.row_sizes) - probability))
+
+
+def dot(a: FloatArray, b: FloatArray) -> float:
+    """The inner product of vectors (D,).
+
+    Not by BLAS, whose threads change its last bits with their number, and wait for one another wherever the cores are busy.
+    """
+    return float(np.einsum("d,d->", a, b))
+
+
+def length(a: FloatArray) -> float:
+    """The 2-norm of a vector (D,)."""
+    return sqrt(dot(a, a))
 
 
 def _size(i: int, shape: tuple[int, ...]) -> int:

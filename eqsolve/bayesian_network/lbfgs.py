@@ -8,6 +8,7 @@ import numpy as np
 
 from eqsolve.arrays import FloatArray, frozen, whole_number
 from eqsolve.bayesian_network.ascent import Ascent, BarrierAscent
+from eqsolve.bayesian_network.layout import dot, length
 from eqsolve.bayesian_network.objective import Objective
 from eqsolve.driver import Run
 
@@ -41,16 +42,16 @@ class LBFGS(BarrierAscent):
         D = len(gradient)
         steps, changes = state.memory or (np.empty((0, D)), np.empty((0, D)))
         direction = two_loops(gradient, steps, changes)
-        slope = float(gradient @ direction)
+        slope = dot(gradient, direction)
         if slope <= 0.0:
-            direction, slope, steps, changes = gradient, float(gradient @ gradient), steps[:0], changes[:0]
+            direction, slope, steps, changes = gradient, dot(gradient, gradient), steps[:0], changes[:0]
         # Without a memory, a step of length 1: the gradient's own length depends on the unit of the rewards.
-        first = 1.0 if len(steps) else 1.0 / float(np.linalg.norm(gradient))
+        first = 1.0 if len(steps) else 1.0 / length(gradient)
         following = self.search(objective, state, lambda t: state.logits + t * direction, first, slope)
         if not following.moved and len(steps):
             return replace(state, memory=())  # start again along the gradient
         step, change = following.logits - state.logits, gradient - gradient_of(objective, following)
-        if step @ change > CURVED * np.linalg.norm(step) * np.linalg.norm(change):
+        if dot(step, change) > CURVED * length(step) * length(change):
             steps = np.vstack([steps, step])[-self.memory_size :]
             changes = np.vstack([changes, change])[-self.memory_size :]
         return replace(following, memory=(frozen(steps), frozen(changes)))
@@ -70,9 +71,9 @@ def two_loops(gradient: FloatArray, steps: FloatArray, changes: FloatArray) -> F
     rho = 1.0 / np.einsum("md,md->m", steps, changes)
     alpha = np.empty(len(steps))
     for k in range(len(steps) - 1, -1, -1):
-        alpha[k] = rho[k] * (steps[k] @ q)
+        alpha[k] = rho[k] * dot(steps[k], q)
         q -= alpha[k] * changes[k]
-    q *= (steps[-1] @ changes[-1]) / (changes[-1] @ changes[-1])
+    q *= dot(steps[-1], changes[-1]) / dot(changes[-1], changes[-1])
     for k in range(len(steps)):
-        q += (alpha[k] - rho[k] * (changes[k] @ q)) * steps[k]
+        q += (alpha[k] - rho[k] * dot(changes[k], q)) * steps[k]
     return q

@@ -8,6 +8,7 @@ import numpy as np
 
 from eqsolve.arrays import FloatArray, real_number
 from eqsolve.bayesian_network.ascent import Ascent, BarrierAscent
+from eqsolve.bayesian_network.layout import dot
 from eqsolve.bayesian_network.lbfgs import gradient_of
 from eqsolve.bayesian_network.objective import Objective
 from eqsolve.driver import Run
@@ -53,7 +54,7 @@ class NaturalGradient(BarrierAscent):
         first = 2.0 * state.step or self.step_size or 1.0 / self.scale(objective.evaluator.game)
         # Where an action is hardly played its entry is huge; a longer step than this would throw its row to the other end.
         first = min(first, FURTHEST / float(np.abs(direction).max()))
-        return self.search(objective, state, lambda t: state.logits + t * direction, first, float(gradient @ direction))
+        return self.search(objective, state, lambda t: state.logits + t * direction, first, dot(gradient, direction))
 
 
 def row_visits(objective: Objective, probability: FloatArray) -> FloatArray:

@@ -57,22 +57,20 @@ class Found:
 
     Parameters
     ----------
-    best : over the best network so far. added : (E, 2) its edges in the order in which they were added.
-    objectives, values : (E + 1,) L_lambda and V(mu) without edges and after each.
+    best : over the best network so far. added : (E, 2) its edges, of a greedy search in the order in which they were added.
+    gains, value_gains : (E,) by how much L_lambda and V(mu) grew with each; of an exhaustive search, what is lost without it.
+    objectives, values : (E + 1,) L_lambda and V(mu) over the best network found with no, one, ... edges.
     looked_at : networks tried. over : whether the search is complete.
     """
 
     best: Climbed
     added: IntArray
+    gains: FloatArray
+    value_gains: FloatArray
     objectives: FloatArray
     values: FloatArray
     looked_at: int
     over: bool
-
-    @property
-    def gains(self) -> FloatArray:
-        """(E,) what every edge added to the objective."""
-        return np.diff(self.objectives)
 
 
 class SearchResult(NetworkResult):
@@ -91,18 +89,18 @@ class SearchResult(NetworkResult):
         for k in order.tolist():
             j, i = state.added[k].tolist()
             edge = f"{self.game.agent_label(j)} -> {self.game.agent_label(i)}"
-            lines.append((entry("edge", f"{state.gains[k]:+.4g}", edge), f"value {state.values[k + 1] - state.values[k]:+.4g}"))
+            lines.append((entry("edge", f"{state.gains[k]:+.4g}", edge), f"value {state.value_gains[k]:+.4g}"))
         return lines
 
     def tables(self) -> dict[str, list[tuple[Any, ...]]]:
-        """With ``edges.csv``: edges in the order in which they were added, with what they added."""
+        """With ``edges.csv``, what every edge is worth, and ``budget.csv``, what so many edges are worth."""
         state: Found = self.state
-        head = ("parent", "child", "objective", "gain", "value", "value gain")
-        rows: list[tuple[Any, ...]] = [head]
-        for k, (j, i) in enumerate(state.added.tolist()):
-            gains = (float(state.gains[k]), float(state.values[k + 1]), float(state.values[k + 1] - state.values[k]))
-            rows.append((self.game.agent_label(j), self.game.agent_label(i), float(state.objectives[k + 1]), *gains))
-        return NetworkResult.tables(self) | {"edges.csv": rows}
+        edges: list[tuple[Any, ...]] = [("parent", "child", "gain", "value gain")]
+        for (j, i), *gains in zip(state.added.tolist(), state.gains.tolist(), state.value_gains.tolist(), strict=True):
+            edges.append((self.game.agent_label(j), self.game.agent_label(i), *gains))
+        reached = zip(state.objectives.tolist(), state.values.tolist(), strict=True)
+        budget: list[tuple[Any, ...]] = [("edges", "objective", "value"), *((k, *one) for k, one in enumerate(reached))]
+        return NetworkResult.tables(self) | {"edges.csv": edges, "budget.csv": budget}
 
     def details(self) -> dict[str, Any]:
         """With the edges and their gains."""
@@ -165,10 +163,9 @@ class NetworkSearch(Algorithm[CooperativeMarkovGame, Found, BayesianNetworkPolic
                     f"At most {LARGEST:,} are tried; use 'greedy'.",
                 )
         best = climb((), game, self._method(()), self.starts, self.rounds, run.seed, None)
-        nothing = np.zeros((0, 2), dtype=np.int64)
-        return Found(
-            best, frozen(nothing), frozen(np.asarray([best.objective])), frozen(np.asarray([best.value])), 1, not self.edges
-        )
+        none, empty = frozen(np.zeros((0, 2), dtype=np.int64)), frozen(np.zeros(0))
+        reached = frozen(np.asarray([best.objective])), frozen(np.asarray([best.value]))
+        return Found(best, none, empty, empty, *reached, 1, not self.edges)
 
     def step(self, game: CooperativeMarkovGame, state: Found, run: Run) -> tuple[Found, Record]:
         """One more edge, or one more batch of networks."""
@@ -210,6 +207,9 @@ class NetworkSearch(Algorithm[CooperativeMarkovGame, Found, BayesianNetworkPolic
     def _method(self, edges: Edges) -> BarrierAscent:
         return AgentwiseBarrierIteration(edges, self.lam, second_order=False, simultaneous=True)
 
+    def _gains(self, game: CooperativeMarkovGame, gain: float) -> bool:
+        return gain > NOTHING * max(self.lam, game.value_span)
+
     def _greedy(self, game: CooperativeMarkovGame, state: Found, run: Run) -> Found:
         network = BayesianNetwork.from_edges(game.n_agents, state.best.edges)
         present = set(state.best.edges)
@@ -222,13 +222,14 @@ class NetworkSearch(Algorithm[CooperativeMarkovGame, Found, BayesianNetworkPolic
         tried = run.map(partial(_with_edge, game=game, search=self, network=network, seed=run.seed, start=start), candidates)
         looked_at = state.looked_at + len(tried)
         best = max(tried, key=lambda one: one.objective, default=None)
-        scale = max(self.lam, game.value_span)
-        if best is None or best.objective - state.best.objective <= NOTHING * scale:
+        if best is None or not self._gains(game, best.objective - state.best.objective):
             return replace(state, looked_at=looked_at, over=True)
         edge = next(iter(set(best.edges) - present))
         return Found(
             best,
             frozen(np.vstack([state.added, [edge]])),
+            frozen(np.append(state.gains, best.objective - state.best.objective)),
+            frozen(np.append(state.value_gains, best.value - state.best.value)),
             frozen(np.append(state.objectives, best.objective)),
             frozen(np.append(state.values, best.value)),
             looked_at,
@@ -239,23 +240,25 @@ class NetworkSearch(Algorithm[CooperativeMarkovGame, Found, BayesianNetworkPolic
         networks: list[Edges] = run.derived("networks", lambda: list(distinct_networks(game.n_agents, self.edges)))
         batch = networks[state.looked_at : state.looked_at + BATCH]
         tried = run.map(partial(_over, game=game, search=self, seed=run.seed), batch)
-        best = max((state.best, *tried), key=lambda one: one.objective)
+        best, reached = state.best, list(zip(state.objectives.tolist(), state.values.tolist(), strict=True))
+        for one in tried:  # fewest edges first, so that of networks that are worth the same the first has the fewest
+            if len(one.edges) == len(reached):
+                reached.append(reached[-1])
+            if self._gains(game, one.objective - best.objective):
+                best = one
+                reached[-1] = (best.objective, best.value)
         looked_at = state.looked_at + len(batch)
+        objectives, values = (frozen(np.asarray(one)) for one in zip(*reached, strict=True))
         if looked_at < len(networks):
-            return replace(state, best=best, looked_at=looked_at)
+            return replace(state, best=best, objectives=objectives, values=values, looked_at=looked_at)
         edges = best.edges
         without = run.map(
             partial(_over, game=game, search=self, seed=run.seed), [tuple(one for one in edges if one != left) for left in edges]
         )
-        # Edges by what is lost without them; the running sums are so that differences are these losses.
-        losses = np.asarray([best.objective - one.objective for one in without])
-        worth = np.asarray([best.value - one.value for one in without])
-        ends = [
-            np.append(total - np.cumsum(parts[::-1])[::-1], total)
-            for total, parts in ((best.objective, losses), (best.value, worth))
-        ]
-        added = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
-        return Found(best, frozen(added), frozen(ends[0]), frozen(ends[1]), looked_at, True)
+        losses = frozen(np.asarray([best.objective - one.objective for one in without]))
+        value_losses = frozen(np.asarray([best.value - one.value for one in without]))
+        added, K = frozen(np.asarray(edges, dtype=np.int64).reshape(-1, 2)), len(edges)
+        return Found(best, added, losses, value_losses, objectives[: K + 1], values[: K + 1], looked_at, True)
 
 
 def distinct_networks(n_agents: int, budget: int) -> Iterator[Edges]:

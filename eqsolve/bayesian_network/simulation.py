@@ -9,9 +9,13 @@ import numpy as np
 from scipy import sparse
 
 from eqsolve.arrays import FloatArray, IntArray, float_array, int_array, real_number, whole_number
+from eqsolve.bayesian_network.factors import in_words
 from eqsolve.bayesian_network.game import CooperativeMarkovGame
-from eqsolve.bayesian_network.policy import BayesianNetworkPolicy
+from eqsolve.bayesian_network.policy import BayesianNetworkPolicy, check_plays
 from eqsolve.errors import InvalidData
+
+LARGEST = 500_000_000
+"""Numbers of the episodes that are played at once, at most."""
 
 
 class Simulator(Protocol):
@@ -114,9 +118,17 @@ def play_episodes(
 
     Raises
     ------
-    InvalidData : the simulator answers with arrays of another length, rewards that are not finite, or states that do not exist.
+    InvalidData : the simulator answers with arrays of another length, rewards that are not finite, or states that do not exist;
+        more episodes and steps than memory holds. InvalidPolicy : a policy of another game.
     """
+    check_plays(policy, simulator.n_states, tuple(simulator.n_actions))
     n, T = whole_number("episodes", episodes, 1), whole_number("length", length, 1)
+    size = n * T * (2 + len(simulator.n_actions))
+    if size > LARGEST:
+        raise InvalidData(
+            f"{n:,} episodes of {T:,} steps make {in_words(size)} numbers",
+            f"At most {LARGEST:,} are held; ask for fewer or shorter episodes.",
+        )
     states = np.empty((T, n), dtype=np.int64)
     actions, rewards = np.empty((T, n, len(simulator.n_actions)), dtype=np.int64), np.empty((T, n))
     here: Any = simulator.reset(rng, n)
@@ -141,5 +153,5 @@ def _states(given: Any, n: int, S: int, t: int) -> IntArray:
 
 def horizon_for(gamma: float, share: float = 1e-3) -> int:
     """The length of episodes after which less than a share of all discounted visits is left: gamma^T <= share."""
-    left = real_number("share", share, above=0.0, below=1.0)
-    return 1 if gamma == 0.0 else max(1, int(np.ceil(np.log(left) / np.log(gamma))))
+    left, kept = real_number("share", share, above=0.0, below=1.0), real_number("gamma", gamma, least=0.0, below=1.0)
+    return 1 if kept == 0.0 else max(1, int(np.ceil(np.log(left) / np.log(kept))))

@@ -253,7 +253,7 @@ def _asked(climb: Climb, name: str, graph: BayesianNetwork) -> Iterator[tuple[st
 
 
 def structure(work: Work) -> Part:
-    """What edges are worth: an exhaustive search over few agents, a greedy one over more."""
+    """What edges are worth: what each adds in a greedy search, what is lost without it in an exhaustive one."""
     line = coordination_line(4 if work.quick else 5, 2 if work.quick else 3)
     searches = {
         "penalty, 3 agents": (
@@ -271,14 +271,13 @@ def structure(work: Work) -> Part:
         work.show(f"structure: {name}")
         result = work.solve(game, search)
         exact += result.is_converged and result.gap.method == "exact"
-        state, last = result.state, (0.0, 0.0)
+        state = result.state
         added = ["", *(f"{j} -> {i}" for j, i in state.added.tolist())]
-        for k, (edge, *reached) in enumerate(zip(added, state.objectives.tolist(), state.values.tolist(), strict=True)):
+        columns = {"objective": state.objectives, "value": state.values}
+        columns |= {"gain": np.append(0.0, state.gains), "value_gain": np.append(0.0, state.value_gains)}
+        for k, edge in enumerate(added):
             row: Row = {"game": name, "agents": game.n_agents, "search": search.search, "edges": k, "edge": edge}
-            row |= dict(zip(("objective", "value"), reached, strict=True))
-            gains = [new - old for new, old in zip(reached, last, strict=True)] if k else [0.0, 0.0]
-            rows.append(row | dict(zip(("gain", "value_gain"), gains, strict=True)))
-            last = tuple(reached)
+            rows.append(row | {key: float(column[k]) for key, column in columns.items()})
     shown: list[Sequence[str]] = [("game", "edges", "edge", "objective", "gain", "value", "gain")]
     for row in rows:
         numbers = (f"{row['objective']:.5g}", f"{row['gain']:+.3g}", f"{row['value']:.5g}", f"{row['value_gain']:+.3g}")
