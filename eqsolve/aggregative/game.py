@@ -219,16 +219,8 @@ class AggregativeGame:
         if signature is None or self.n_types < 2:
             return None
         names = np.unique(self.actions, return_inverse=True)[1] if self.actions else np.zeros(self.n_columns)
-        features = np.column_stack((self.contribution, self.weights, signature, names))
-        first = np.empty(self.n_types, dtype=np.int64)
-        for m in np.unique(self.n_actions):
-            types = np.flatnonzero(self.n_actions == m)
-            table = np.ascontiguousarray(features[self.offsets[types][:, None] + np.arange(m)].reshape(len(types), -1))
-            rows = table.view(np.dtype((np.void, table.dtype.itemsize * table.shape[1]))).ravel()
-            _, index, inverse = np.unique(rows, return_index=True, return_inverse=True)
-            first[types] = types[index[inverse]]
-        keep, group = np.unique(first, return_inverse=True)
-        return None if len(keep) == self.n_types else group
+        features: FloatArray = np.column_stack((self.contribution, self.weights, signature, names)).astype(np.float64)
+        return equal_types(self.n_actions, self.offsets, np.asarray(features, dtype=np.float64))
 
     def check_lipschitz(self, samples: int = 200, seed: int = 0) -> float:
         """Try to refute the Lipschitz constants on random pairs of attainable aggregators.
@@ -393,6 +385,24 @@ def reduce_groups(ufunc: np.ufunc, values: npt.NDArray[Any], width: IntArray, of
             folded = ufunc(folded, table[..., j])
         return np.asarray(folded)
     return np.asarray(ufunc.reduceat(values, offsets[:-1], axis=-1))
+
+
+def equal_types(n_actions: IntArray, offsets: IntArray, features: FloatArray) -> IntArray | None:
+    """(T,) the group of each type, in order of first appearance, by the features (N, L) of its columns; None where all differ."""
+    first = np.empty(len(n_actions), dtype=np.int64)
+    for m in np.unique(n_actions):
+        types = np.flatnonzero(n_actions == m)
+        first[types] = types[first_equal(features[offsets[types][:, None] + np.arange(m)].reshape(len(types), -1))]
+    keep, group = np.unique(first, return_inverse=True)
+    return None if len(keep) == len(n_actions) else group
+
+
+def first_equal(table: FloatArray) -> IntArray:
+    """(R,) the first row that is equal to each row (R, L), to the last bit."""
+    table = np.ascontiguousarray(table)
+    rows = table.view(np.dtype((np.void, table.dtype.itemsize * table.shape[1]))).ravel()
+    _, index, inverse = np.unique(rows, return_index=True, return_inverse=True)
+    return np.asarray(index[inverse])
 
 
 def labels_of(prefix: str, count: int) -> tuple[str, ...]:

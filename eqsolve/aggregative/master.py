@@ -115,7 +115,8 @@ class Master:
     def _pivot(self, entering: int, sign: float, violation: FloatArray, bland: bool) -> float:
         """Move the entering column to the first bound that it or a basic column meets; returns the length of the step.
 
-        Within a box and with weights that add up to 1 no step is infinite; if rounding makes one, nothing is moved.
+        Within a box and with weights that add up to 1 no step is infinite; if rounding makes one, or a basis without an inverse,
+        nothing is moved and the answer is infinity.
         """
         change = -sign * (self.inverse @ self.A[:, entering])
         low, high = self._bounds(self.basis)
@@ -139,10 +140,16 @@ class Master:
             self._refresh()
             return own
         out = self.basis[leaving]
+        at_high = self.at_high.copy()
         if out < self.d:
             self.at_high[out] = abs(toward[leaving] - self.high[out]) <= abs(toward[leaving] - self.low[out])
         self.basis[leaving] = entering
-        self._refresh()
+        try:
+            self._refresh()
+        except np.linalg.LinAlgError:
+            # Rounding took a pivot element that is 0 for something else: back to the basis before.
+            self.basis[leaving], self.at_high = out, at_high
+            return np.inf
         return float(room[leaving])
 
     def _refresh(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from eqsolve.aggregative.bounds import paper_bound, vertex_rounding
+from eqsolve.aggregative.box_search import BoxSearch
 from eqsolve.aggregative.equilibrium import Equilibrium
 from eqsolve.aggregative.game import AggregativeGame
 from eqsolve.aggregative.grid import Grid
@@ -42,6 +43,11 @@ class AggregativeNash(Algorithm[AggregativeGame, SearchState, PureProfile]):
     zeta : with ``"opt"``, the welfare is compared with that of the best (gamma zeta)-equilibrium.
     cells, half_width : the grid; half-widths of delta / 2 when both are left out.
     rounding : ``"best"`` tries the roundings of the few players that mix, ``"nearest"`` takes each player's most likely action.
+    split : ``"all"`` cuts blocks of cells along all axes at once; ``"widest"`` along one, with relaxations and plunges, for
+        aggregators of four coordinates and more (see ``BoxSearch``).
+    welfare_gap, welfare_gap_absolute : the search is complete when no cell's program can be better than the best one found by
+        more than the larger of ``welfare_gap`` times its size, and ``welfare_gap_absolute`` in units of welfare. At 0 it ends
+        with the best of all cells.
     variant : ``"corrected"``, or ``"paper"``: tolerance ``paper`` with one Lipschitz constant for all players, and every
         player's action sampled from the backend's own point (Theorem C.1) instead of rounded from a vertex.
 
@@ -57,6 +63,9 @@ class AggregativeNash(Algorithm[AggregativeGame, SearchState, PureProfile]):
     half_width: float | None = None
     rounding: Literal["best", "nearest"] = "best"
     variant: Literal["corrected", "paper"] = "corrected"
+    split: Literal["all", "widest"] = "all"
+    welfare_gap: float = 0.0
+    welfare_gap_absolute: float = 0.0
 
     period: ClassVar[int] = 8
 
@@ -69,6 +78,10 @@ class AggregativeNash(Algorithm[AggregativeGame, SearchState, PureProfile]):
             raise InvalidData(f"variant 'paper' has the tolerance 'paper', not {self.tolerance!r}")
         if self.variant == "paper" and self.zeta:
             raise InvalidData(f"zeta is {self.zeta:g} with variant 'paper'", "zeta belongs to tolerance 'opt'.")
+        if self.split not in ("all", "widest"):
+            raise InvalidData(f"split is {self.split!r}, not 'all' or 'widest'")
+        for name in ("welfare_gap", "welfare_gap_absolute"):
+            object.__setattr__(self, name, real_number(name, getattr(self, name), least=0.0))
         Tolerance.of(self.tolerance, self.zeta)
         if self.half_width is not None:
             object.__setattr__(self, "half_width", real_number("half_width", self.half_width))
@@ -83,7 +96,13 @@ class AggregativeNash(Algorithm[AggregativeGame, SearchState, PureProfile]):
 
     def search(self, game: AggregativeGame, *, rescue: bool) -> Search:
         """A search that has not begun, over the game with equal players merged."""
-        return Search(self.family(game.merged()), vertex=self.variant == "corrected", rescue=rescue)
+        return self.search_over(self.family(game.merged()), rescue=rescue)
+
+    def search_over(self, family: StageFamily, *, rescue: bool) -> Search:
+        """A search that has not begun, over some stage programs."""
+        kind = Search if self.split == "all" else BoxSearch
+        relative, absolute = self.welfare_gap, self.welfare_gap_absolute
+        return kind(family, vertex=self.variant == "corrected", rescue=rescue, relative=relative, absolute=absolute)
 
     def init(self, game: AggregativeGame, run: Run) -> SearchState:
         """Nothing tested yet."""
@@ -105,7 +124,7 @@ class AggregativeNash(Algorithm[AggregativeGame, SearchState, PureProfile]):
         return state, record | {"welfare": search.best_value, "bound": search.bound()}
 
     def done(self, game: AggregativeGame, state: SearchState) -> Status | None:
-        """Converged when no cell that is left can be better."""
+        """Converged when no cell that is left can be better, or better by more than the gap asked for."""
         return Status.CONVERGED if state.search(self, game).is_complete else None
 
     def finish(self, game: AggregativeGame, state: SearchState, run: Run) -> PureProfile:

@@ -73,6 +73,14 @@ class Part:
             return settled
         return np.asarray(settled + self.reduce(np.maximum, np.where(allowed, rows, -np.inf)) @ self.players)
 
+    def pairs(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Each column with every one of its type, itself included: columns (K,), others (K,), first pair (N',) of each column."""
+        width = self.n_actions[self.owner]
+        first = np.cumsum(width) - width
+        columns = np.repeat(np.arange(len(width)), width)
+        others = np.repeat(self.offsets[self.owner] - first, width) + np.arange(len(columns))
+        return columns, others, first
+
     def narrowed(self, allowed: BoolArray) -> tuple[Part, BoolArray]:
         """The part without the types that ``allowed`` (N') leaves one action, where they are many; and what is allowed in it."""
         if not self.n_types:

@@ -16,6 +16,9 @@ import numpy as np
 from eqsolve.arrays import FloatArray, IntArray, float_array, int_array, whole_number
 from eqsolve.errors import InvalidGame
 
+RANGE = 1e-14
+"""Rounding of a bound on payoffs, relative to the sum of the sizes of its terms."""
+
 
 class Payoffs(ABC):
     """Payoffs of N columns over d aggregator coordinates."""
@@ -47,6 +50,20 @@ class Payoffs(ABC):
 
         Infinite where the arithmetic overflows.
         """
+
+    def range_on(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Bounds (N,), (N,) on the payoffs over a box (d,), rounding included, from the family's own form.
+
+        Infinite where it says no more than ``lipschitz`` does.
+        """
+        return np.full(self.n_columns, -np.inf), np.full(self.n_columns, np.inf)
+
+    def lead_on(self, columns: IntArray, others: IntArray, lower: FloatArray, upper: FloatArray) -> FloatArray | None:
+        """The most (K,) by which columns (K,) exceed others (K,) over a box (d,), rounding included.
+
+        None where the family knows no more of it than ``range_on``.
+        """
+        return None
 
     @abstractmethod
     def take(self, columns: IntArray) -> Self:
@@ -95,6 +112,20 @@ class AffinePayoffs(Payoffs):
         """The exact constants, on any box: sum of |slope| over the coordinates that can move."""
         with np.errstate(over="ignore"):
             return np.asarray(np.abs(self.slope) @ (upper > lower).astype(float))
+
+    def range_on(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Exact: the value at the middle, and the sum of |slope| times half the width."""
+        middle = self.base + self.slope @ ((lower + upper) / 2)
+        steep = np.abs(self.slope)
+        room = steep @ ((upper - lower) / 2) + RANGE * (np.abs(self.base) + steep @ np.maximum(np.abs(lower), np.abs(upper)))
+        return middle - room, middle + room
+
+    def lead_on(self, columns: IntArray, others: IntArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
+        """Exact: slopes that are common to both columns cancel."""
+        slope = self.slope[columns] - self.slope[others]
+        size = np.abs(self.base) + np.abs(self.slope) @ np.maximum(np.abs(lower), np.abs(upper))
+        middle = self.base[columns] - self.base[others] + slope @ ((lower + upper) / 2)
+        return np.asarray(middle + np.abs(slope) @ ((upper - lower) / 2) + RANGE * (size[columns] + size[others]))
 
     def take(self, columns: IntArray) -> Self:
         """Rows of base and slope."""
@@ -152,7 +183,8 @@ class PolynomialPayoffs(Payoffs):
     def _monomials(self, x: FloatArray) -> FloatArray:
         values = np.ones((len(x), len(self.powers)))
         for k in range(self.n_coordinates):
-            values *= x[:, k, None] ** self.powers[None, :, k]
+            own = np.flatnonzero(self.powers[:, k])
+            values[:, own] *= x[:, k, None] ** self.powers[None, own, k]
         return values
 
     def at(self, columns: IntArray, x: FloatArray) -> FloatArray:
@@ -169,26 +201,45 @@ class PolynomialPayoffs(Payoffs):
         with np.errstate(over="ignore", invalid="ignore"):
             low, high = self._derivative_intervals(moving, lower, upper)
             sides = np.hstack((np.vstack((low, high)), np.vstack((high, low))))
-            down_and_up = np.abs(self._parts @ sides).reshape(self.n_columns, 2, len(moving))
-            total = down_and_up.max(axis=1).sum(axis=1)
+            down_and_up = np.abs(self._parts @ sides)
+            steepest = np.maximum(down_and_up[:, : len(moving)], down_and_up[:, len(moving) :])
+            # Column by column: several times faster than a reduction over a short last axis.
+            total = sum((steepest[:, k] for k in range(len(moving))), np.zeros(self.n_columns))
         return np.where(np.isnan(total), np.inf, total)
+
+    def range_on(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Interval arithmetic, term by term: exact where each coordinate is in one term of a single sign."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, high = self._intervals(self.powers, np.ones(len(self.powers)), lower, upper)
+            least = self._parts @ np.concatenate((low, high))
+            most = self._parts @ np.concatenate((high, low))
+            size = np.maximum(np.abs(low), np.abs(high))
+            room = RANGE * (np.abs(self.coefficient) @ size)
+        return np.nan_to_num(least - room, nan=-np.inf), np.nan_to_num(most + room, nan=np.inf, posinf=np.inf, neginf=-np.inf)
 
     def _derivative_intervals(self, moving: IntArray, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Intervals (E, M), (E, M) over the box of the derivative of each monomial by each coordinate of ``moving`` (M,)."""
-        powers, factor = self._lowered[moving], self.powers[:, moving].T.astype(float)
-        ends = np.stack((lower, upper))[:, None, None, :] ** powers
+        factor = self.powers[:, moving].T.astype(float)
+        low, high = self._intervals(self._lowered[moving], factor, lower, upper)
+        return low.T, high.T
+
+    def _intervals(
+        self, powers: IntArray, factor: FloatArray, lower: FloatArray, upper: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Intervals (...), (...) over the box of ``factor`` (...) >= 0 times the monomials of ``powers`` (..., d)."""
+        ends = np.stack((lower, upper)).reshape(2, *(1,) * (powers.ndim - 1), len(lower)) ** powers
         if (lower >= 0).all():
             low, high = ends.prod(axis=-1) * factor
-            return low.T, high.T
+            return low, high
         least, most = ends.min(axis=0), ends.max(axis=0)
         through_zero = (lower < 0) & (upper > 0) & (powers > 0) & (powers % 2 == 0)
         least = np.where(through_zero, 0.0, least)
         low = high = factor
         for axis in range(self.n_coordinates):
-            a, b = least[:, :, axis], most[:, :, axis]
+            a, b = least[..., axis], most[..., axis]
             corners = np.stack((low * a, low * b, high * a, high * b))
             low, high = corners.min(axis=0), corners.max(axis=0)
-        return low.T, high.T
+        return low, high
 
     def take(self, columns: IntArray) -> Self:
         """Rows of the coefficients."""

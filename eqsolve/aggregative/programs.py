@@ -38,8 +38,12 @@ class Box:
     allowed: BoolArray
 
     @staticmethod
-    def at(part: Part, grid: Grid, tolerance: Tolerance, low: IntArray, high: IntArray) -> Box:
-        """The block of cells ``low <= index < high`` per coordinate, for the types of a part; one cell at ``high = low + 1``."""
+    def at(part: Part, grid: Grid, tolerance: Tolerance, low: IntArray, high: IntArray, *, tight: bool = False) -> Box:
+        """The block of cells ``low <= index < high`` per coordinate, for the types of a part; one cell at ``high = low + 1``.
+
+        ``tight`` bounds the payoffs over the block also by ``Payoffs.range_on`` and ``lead_on``, which rule out more actions of
+        large blocks.
+        """
         game = part.game
         centre = grid.centre(low, high)
         half = (high - low) * grid.half_width
@@ -55,8 +59,21 @@ class Box:
         away = float((half - grid.half_width).max())
         u = part.payoff.batch(centre[None, :])[0]
         eta = tolerance.values(game, gamma, part.gamma, grid.b) + TIE * part.reduce(np.maximum, np.abs(u))
-        floor = part.reduce(np.maximum, u - gamma_columns * away) - eta
-        return Box(centre, half, gamma, eta, u + gamma_columns * away >= floor[part.owner])
+        least, most = u - gamma_columns * away, u + gamma_columns * away
+        if not tight or away <= 0:
+            floor = part.reduce(np.maximum, least) - eta
+            return Box(centre, half, gamma, eta, most >= floor[part.owner])
+        inner = half - grid.half_width
+        lower, upper = np.maximum(centre - inner, game.lower), np.minimum(centre + inner, game.upper)
+        own = part.payoff.range_on(lower, upper)
+        least, most = np.maximum(least, own[0]), np.minimum(most, own[1])
+        floor = part.reduce(np.maximum, least) - eta
+        allowed = most >= floor[part.owner]
+        columns, others, first = part.pairs()
+        lead = part.payoff.lead_on(columns, others, lower, upper)
+        if lead is not None:
+            allowed &= np.minimum.reduceat(lead, first) >= -eta[part.owner]
+        return Box(centre, half, gamma, eta, allowed)
 
 
 class StageFamily(ProgramFamily):
@@ -82,7 +99,7 @@ class StageFamily(ProgramFamily):
         if not (np.array_equal(grid.lower, game.lower) and np.array_equal(grid.upper, game.upper)):
             raise InvalidData("the grid does not cover the range of this game", "Make it by Grid.over(game, ...).")
         self.game, self.grid, self.tolerance = game, grid, tolerance
-        self.scale = 1.0 / _unit(game)
+        self.scale = 1.0 / influence_unit(game)
         self._base = _base_program(game, self.scale)
         self._whole = Part.whole(game)
 
@@ -96,6 +113,15 @@ class StageFamily(ProgramFamily):
         """Number of cells."""
         return self.grid.size
 
+    @property
+    def size_of_constants(self) -> float:
+        """The largest |constant| in the objective of a cell, for rounding."""
+        return 0.0
+
+    def largest_constant(self, centre: FloatArray, half_width: FloatArray) -> float:
+        """A bound on the constants in the objectives of all cells of a block (d,); there are none in a game that ends here."""
+        return 0.0
+
     def box(self, number: int) -> Box:
         """The cell's tolerances and allowed actions."""
         low = np.asarray(self.grid.index(number))
@@ -107,18 +133,29 @@ class StageFamily(ProgramFamily):
 
     def update_of(self, i: int, box: Box) -> Update:
         """Bounds of cell i whose box is known already."""
+        where = ", ".join(f"{one:.6g}" for one in box.centre)
+        return self._bounds_of(box, f"cell {i} of {self.size}: x = ({where}), b = {self.grid.b:.3g}")
+
+    def relaxation(self, low: IntArray, high: IntArray) -> Update:
+        """Bounds of the relaxation of a block of cells: worth at least as much as each cell of the block, constants aside."""
+        box = Box.at(self._whole, self.grid, self.tolerance, low, high, tight=True)
+        where = ", ".join(f"{one:.6g}" for one in box.centre)
+        width = ", ".join(f"{one:.3g}" for one in box.half_width)
+        cells = int(np.prod(high - low, dtype=object))
+        return self._bounds_of(box, f"a block of {cells} cells of {self.size}: x = ({where}), half-widths ({width})")
+
+    def _bounds_of(self, box: Box, note: str) -> Update:
         game = self.game
         row_lower, row_upper = self._base.row_lower.copy(), self._base.row_upper.copy()
         low, high = (box.centre - box.half_width) * self.scale, (box.centre + box.half_width) * self.scale
         rounding = ROUNDING * game.magnitude * self.scale
         row_lower[game.n_types :] = low - rounding
         row_upper[game.n_types :] = high + rounding
-        where = ", ".join(f"{one:.6g}" for one in box.centre)
         return Update(
             row_lower=row_lower,
             row_upper=row_upper,
             col_upper=np.where(box.allowed, game.players[game.owner], 0.0),
-            note=f"cell {i} of {self.size}: x = ({where}), b = {self.grid.b:.3g}",
+            note=note,
         )
 
 
@@ -127,7 +164,7 @@ def stage_program(game: AggregativeGame, grid: Grid, tolerance: Tolerance | str,
     return StageFamily(game, grid, Tolerance.of(tolerance))[cell]
 
 
-def _unit(game: AggregativeGame) -> FloatArray:
+def influence_unit(game: AggregativeGame) -> FloatArray:
     """(d,) the influence of one player on each coordinate; where there is none, the largest amount, or 1."""
     span = game.reduce(np.maximum, game.contribution.T) - game.reduce(np.minimum, game.contribution.T)
     largest = np.abs(game.contribution).max(axis=0)

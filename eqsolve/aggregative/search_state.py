@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class SearchState:
     best : the best cell with its answer. best_value : its optimum. proven : a bound on all cells solved.
     bound : a bound on all cells, rounding aside. counts : what the search did.
     rescue : whether HiGHS answers where the session gives up.
+    more : what else the kind of search needs to go on, see ``Search.more``.
     """
 
     low: IntArray
@@ -40,6 +41,7 @@ class SearchState:
     bound: float
     counts: SweepCounts
     rescue: bool
+    more: dict[str, Any] = field(default_factory=dict)
     _live: Search | None = None
 
     @staticmethod
@@ -58,7 +60,8 @@ class SearchState:
         """The live search; rebuilt from the arrays after a resume."""
         if self._live is None:
             search = algorithm.search(game, rescue=self.rescue)
-            search.restore(list(zip(self.block_bound.tolist(), self.block_order.tolist(), self.low, self.high, strict=True)))
+            blocks = zip(self.block_bound.tolist(), self.block_order.tolist(), self.low, self.high, strict=True)
+            search.restore(list(blocks), self.more)
             search.prices = list(self.prices)
             search.order, search.best, search.best_value = self.order, self.best, self.best_value
             search.proven, search.counts = self.proven, SweepCounts(*astuple(self.counts))
@@ -72,6 +75,7 @@ class SearchState:
         parts = self.parts()
         for name in ("low", "high", "block_bound", "block_order"):
             parts[name] = parts[name][:0]
+        parts["more"] = {}
         return SearchState(**parts)
 
 
@@ -89,4 +93,5 @@ def _taken(search: Search) -> dict[str, Any]:
         "proven": search.proven,
         "bound": search.computed_bound(),
         "counts": search.counts,
+        "more": search.more(),
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import product
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from eqsolve.backends import Limits, Outcome, Session, Termination, choose_backe
 from eqsolve.backends.solve import at_vertex
 from eqsolve.driver import NothingReached, OutOfTime
 from eqsolve.errors import EqsolveError
-from eqsolve.programs import Program
+from eqsolve.programs import Program, Update
 
 SLACK = 1e-12
 """Relative slack of comparisons between welfare bounds: rounding of sums over players."""
@@ -130,10 +130,15 @@ class Search:
     Parameters
     ----------
     vertex : keep vertices. rescue : let HiGHS answer a program on which the session gives up.
+    relative, absolute : the search is complete when no cell can be better than the best answer by more than the larger of
+        ``relative`` times its size, and ``absolute``.
     """
 
-    def __init__(self, family: StageFamily, *, vertex: bool = True, rescue: bool = False) -> None:
+    def __init__(
+        self, family: StageFamily, *, vertex: bool = True, rescue: bool = False, relative: float = 0.0, absolute: float = 0.0
+    ) -> None:
         self.family, self.vertex, self.rescue = family, vertex, rescue
+        self.relative, self.absolute = relative, absolute
         game = family.game
         d = game.n_coordinates
         # Contributions often add up to a constant over the coordinates, which no single interval can see.
@@ -141,7 +146,7 @@ class Search:
         self.magnitude = self.directions @ game.magnitude
         g = game.contribution @ self.directions.T
         self.whole = Part.whole(game, np.vstack((g.T, -g.T, game.weights)))
-        self.scale = 1.0 + float(np.abs(game.weights) @ self.whole.players[game.owner])
+        self.scale = 1.0 + float(np.abs(game.weights) @ self.whole.players[game.owner]) + family.size_of_constants
         self.prices: list[FloatArray] = []
         self.heap: list[tuple[float, int, int, _Block]] = []
         self.order = 0
@@ -160,8 +165,8 @@ class Search:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no cell that is left, or was cut short, can be better than the best answer."""
-        return self._left() <= self._threshold()
+        """Whether no cell that is left, or was cut short, can be better than the best answer by more than the gap asked for."""
+        return self._left() <= self._enough()
 
     def run(self, session: Session, limits: Limits, progress: Progress | None = None) -> Ended:
         """Best-first until the search is complete, the budget (seconds, programs) ends, or Ctrl-C; which of them it was."""
@@ -234,7 +239,11 @@ class Search:
         """The blocks that are left, as (bound, order, low, high): what ``restore`` needs."""
         return [(-bound, order, block.low, block.high) for bound, _, order, block in sorted(self.heap, key=lambda one: one[:3])]
 
-    def restore(self, frontier: list[tuple[float, int, IntArray, IntArray]]) -> None:
+    def more(self) -> dict[str, Any]:
+        """What else ``restore`` needs, as arrays and numbers: nothing here."""
+        return {}
+
+    def restore(self, frontier: list[tuple[float, int, IntArray, IntArray]], more: dict[str, Any] | None = None) -> None:
         """Put blocks back, each with what its ancestors decided: halving leads from the whole range to a block in one way only."""
         grid = self.family.grid
         known: dict[bytes, Part] = {}
@@ -263,6 +272,12 @@ class Search:
     def _threshold(self) -> float:
         return self.best_value + SLACK * self.scale if self.best is not None else -np.inf
 
+    def _enough(self) -> float:
+        """What no cell that is left may exceed when the search is complete."""
+        if self.best is None:
+            return -np.inf
+        return self.best_value + max(SLACK * self.scale, self.relative * abs(self.best_value), self.absolute)
+
     def _count(self, **more: int) -> None:
         self.counts = replace(self.counts, **{name: getattr(self.counts, name) + by for name, by in more.items()})
 
@@ -285,26 +300,31 @@ class Search:
 
     def _interval(self, part: Part, box: Box) -> float:
         """Welfare bound of a box; minus infinity when its aggregators cannot be reached by its actions."""
-        top = part.largest(part.rows, part.settled, box.allowed)
+        return self._reached(part.largest(part.rows, part.settled, box.allowed), box)
+
+    def _reached(self, top: FloatArray, box: Box) -> float:
+        """The same from the largest sums of the part's rows."""
         d = len(self.directions)
         most, least = top[:d], -top[d : 2 * d]
         centre, half = self.directions @ box.centre, np.abs(self.directions) @ box.half_width
         slack = ROUNDING * self.magnitude
         reachable = (most >= centre - half - slack) & (least <= centre + half + slack)
-        return float(top[-1]) if reachable.all() else -np.inf
+        return float(top[-1]) + self.family.largest_constant(box.centre, box.half_width) if reachable.all() else -np.inf
 
-    def _priced(self, block: _Block, bound: float) -> float:
-        """The least Lagrangian bound of a block over the prices seen so far.
+    def _priced(self, block: _Block, bound: float, prices: list[FloatArray] | None = None) -> float:
+        """The least Lagrangian bound of a block over some prices, the ones seen last when left out.
 
         For any price vector v: max w.p <= sum_t N_t max_j (w - g.v) + sum_k max(v_k low_k, v_k high_k).
         """
-        if not self.prices:
+        prices = self.prices if prices is None else prices
+        if not prices:
             return bound
-        part, price = block.part, np.array(self.prices)
+        part, price = block.part, np.array(prices)
         d = price.shape[1]
         top = part.largest(part.rows[-1] - price @ part.rows[:d], part.settled[-1] - price @ part.settled[:d], block.allowed)
         edge = price @ block.centre + np.abs(price) @ block.half_width
-        return min(bound, float((top + edge).min()) + SLACK * self.scale)
+        constant = self.family.largest_constant(block.centre, block.half_width)
+        return min(bound, float((top + edge).min()) + constant + SLACK * self.scale)
 
     def _refuted(self, block: _Block, price: FloatArray) -> bool:
         """Whether a price vector proves that no point of a cell exists: the Lagrangian bound of a zero objective is negative."""
@@ -313,11 +333,15 @@ class Search:
         edge = price @ block.centre + np.abs(price) @ block.half_width
         return bool(top + edge < -ROUNDING * (np.abs(price) @ self.family.game.magnitude))
 
-    def _settle(self, block: _Block, above: float, program: Program, outcome: Outcome) -> None:
-        """Bound a solved cell by the backend's duals or ray, but from the game's data: any price vector gives a true bound.
+    def _judged(self, block: _Block, above: float, program: Program, outcome: Outcome) -> tuple[float, FloatArray | None]:
+        """Bound a solved block by the backend's duals or ray, but from the game's data: any price vector gives a true bound.
 
-        A verdict that nothing proves leaves the cell with the bound that it had. Where the backend hands over no duals or
+        A verdict that nothing proves leaves the block with the bound that it had. Where the backend hands over no duals or
         ray, the structure's own method looks for them.
+
+        Returns
+        -------
+        The bound, minus infinity for a block that is refuted; and the price vector (d,) of an optimum, if there is one.
         """
         infeasible = outcome.termination is Termination.INFEASIBLE
         types, scale = self.family.game.n_types, self.family.scale
@@ -326,18 +350,21 @@ class Search:
             other = solve_program(program, "native")
             y = other.ray if infeasible else other.y
         if infeasible:
-            if y is None or not self._refuted(block, -y[types:] * scale):
-                self.proven = max(self.proven, above)
-            return
+            return (-np.inf if y is not None and self._refuted(block, -y[types:] * scale) else above), None
+        price = None
         if y is not None:
-            self.prices = [*self.prices[-3:], y[types:] * scale]
-        self.proven = max(self.proven, self._priced(block, above))
+            price = y[types:] * scale
+            self.prices = [*self.prices[-3:], price]
+        return self._priced(block, above), price
 
-    def _solve(self, session: Session, block: _Block, above: float, limits: Limits) -> None:
-        family = self.family
-        number = family.grid.number(block.low)
-        box = family.box(number)
-        session.update(family.update_of(number, box))
+    def _ask(self, session: Session, values: Update, what: str, limits: Limits) -> Outcome:
+        """The answer to one program, which is optimal or infeasible.
+
+        Raises
+        ------
+        OutOfTime, KeyboardInterrupt : it was cut short. EqsolveError : the backend settled nothing.
+        """
+        session.update(values)
         outcome = session.solve(limits)
         if outcome.termination is Termination.ITERATION_LIMIT and self.rescue:
             outcome = solve_program(session.program, "highs", vertex=self.vertex, limits=limits)
@@ -345,20 +372,28 @@ class Search:
             raise OutOfTime
         if outcome.termination is Termination.INTERRUPTED:
             raise KeyboardInterrupt
-        self._count(programs=1)
-        if outcome.termination is Termination.INFEASIBLE:
-            self._count(infeasible=1)
-            self._settle(block, above, session.program, outcome)
-        elif outcome.x is None or outcome.objective is None or not outcome.is_optimal:
+        infeasible = outcome.termination is Termination.INFEASIBLE
+        self._count(programs=1, infeasible=int(infeasible))
+        if not infeasible and (outcome.x is None or outcome.objective is None or not outcome.is_optimal):
             raise EqsolveError(
-                f"the program of cell {number} ended with: {outcome.termination.value}",
+                f"the program of {what} ended with: {outcome.termination.value}",
                 "\n".join(outcome.notes) or "Try another backend.",
             )
-        else:
-            self._settle(block, above, session.program, outcome)
-            if outcome.objective > self.best_value:
-                self.best = Best(number, box, at_vertex(session.program, outcome) if self.vertex else outcome)
-                self.best_value = outcome.objective
+        return outcome
+
+    def _solve(self, session: Session, block: _Block, above: float, limits: Limits) -> None:
+        family = self.family
+        number = family.grid.number(block.low)
+        box = family.box(number)
+        outcome = self._ask(session, family.update_of(number, box), f"cell {number}", limits)
+        self.proven = max(self.proven, self._judged(block, above, session.program, outcome)[0])
+        self._keep(number, box, session.program, outcome)
+
+    def _keep(self, number: int, box: Box, program: Program, outcome: Outcome) -> None:
+        """The answer of a cell, if it is the best one so far."""
+        if outcome.is_optimal and outcome.objective is not None and outcome.objective > self.best_value:
+            self.best = Best(number, box, at_vertex(program, outcome) if self.vertex else outcome)
+            self.best_value = outcome.objective
 
     def _nothing(self) -> NoFeasibleCell:
         family = self.family

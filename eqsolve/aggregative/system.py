@@ -5,8 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 from eqsolve.aggregative.certificate import nash_gap
+from eqsolve.aggregative.exact_pure import ExactPureNash
+from eqsolve.aggregative.fixed_point import FixedPointNash
 from eqsolve.aggregative.game import AggregativeGame, describe
 from eqsolve.aggregative.nash import AggregativeNash
+from eqsolve.aggregative.potential_nash import PotentialNash
 from eqsolve.aggregative.profile import PureProfile
 from eqsolve.certificates import GapCertificate
 from eqsolve.driver import System
@@ -28,7 +31,7 @@ def _welfare(game: AggregativeGame, policy: PureProfile) -> float:
 AGGREGATIVE = System(
     name="aggregative",
     game=AggregativeGame,
-    algorithms=(AggregativeNash,),
+    algorithms=(AggregativeNash, PotentialNash, FixedPointNash, ExactPureNash),
     describe=describe,
     certify=_certify,
     value=_welfare,

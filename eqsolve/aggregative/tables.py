@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from eqsolve.aggregative.payoffs import Payoffs, overflow_in
+from eqsolve.aggregative.payoffs import RANGE, Payoffs, overflow_in
 from eqsolve.arrays import FloatArray, IntArray, float_array, int_array, whole_number
 from eqsolve.errors import InvalidGame
 
@@ -89,6 +89,18 @@ class CurvePayoffs(Payoffs):
                 steepest[:, k] = slope[:, _reached(self.nodes, lower[k], upper[k])].max(axis=1)
             gamma = np.abs(self.scale) * steepest[self.curve, self.coordinate]
         return np.where(np.isnan(gamma), np.inf, gamma)
+
+    def range_on(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The least and the largest of each curve at the ends of the interval and at the nodes in between; exact."""
+        low, high = np.zeros((len(self.curves), self.dimension)), np.zeros((len(self.curves), self.dimension))
+        for k in range(self.dimension):
+            cell, part = _locate(self.nodes, np.array([lower[k], upper[k]]))
+            ends = self.curves[:, cell] * (1 - part) + self.curves[:, cell + 1] * part
+            seen = np.hstack((ends, self.curves[:, (self.nodes > lower[k]) & (self.nodes < upper[k])]))
+            low[:, k], high[:, k] = seen.min(axis=1), seen.max(axis=1)
+        one, other = (self.scale * side[self.curve, self.coordinate] for side in (low, high))
+        room = RANGE * (np.abs(self.base) + np.abs(self.scale) * np.abs(self.curves).max(axis=1)[self.curve])
+        return self.base + np.minimum(one, other) - room, self.base + np.maximum(one, other) + room
 
     def take(self, columns: IntArray) -> Self:
         """The columns' own entries; the curves stay."""

@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal, cast
 
 import numpy as np
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
-from eqsolve.aggregative import GENERATORS, AggregativeGame, AggregativeNash
+from eqsolve.aggregative import GENERATORS, AggregativeGame
 from eqsolve.arrays import FloatArray, IntArray, check_shape, int_array
 from eqsolve.errors import InvalidModelFile
 from eqsolve.modelfile.fields import Names, Numbers, Real, Strict, Whole
 from eqsolve.modelfile.packed import PackedPart
 from eqsolve.modelfile.payoffs import PayoffPart
 from eqsolve.modelfile.routes import RoutesPart, TravellersPart, routes_game
-from eqsolve.modelfile.schema import SystemFile
+from eqsolve.modelfile.schema import NamedFile
 
 
 class GamePart(Strict, ABC):
@@ -190,44 +190,15 @@ Game = Annotated[
 ]
 
 
-def _number_or_preset(value: Any) -> Any:
-    """YAML takes 1e-3 for text."""
-    if isinstance(value, bool):
-        raise InvalidModelFile(f"is {str(value).lower()}, not a preset or a number")
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-class NashPart(Strict):
-    """``algorithm``: the parameters of ``AggregativeNash``."""
-
-    name: Literal["AggregativeNash"] = "AggregativeNash"
-    tolerance: Annotated[float | str, BeforeValidator(_number_or_preset)] = "opt"
-    zeta: Real = 0.0
-    cells: Whole | tuple[Whole, ...] | None = None
-    half_width: Real | None = None
-    rounding: str = "best"
-    variant: str = "corrected"
-
-
-class AggregativeFile(SystemFile):
+class AggregativeFile(NamedFile):
     """A model file of an aggregative game."""
 
     system: Literal["aggregative"]
     game: Game
-    algorithm: NashPart = NashPart()
 
     def build(self) -> AggregativeGame:
         """The game."""
         return self.game.build(self.name)
-
-    def driver(self, game: AggregativeGame) -> AggregativeNash:
-        """The Nash subroutine with the file's parameters."""
-        return AggregativeNash(**self.algorithm.model_dump(exclude={"name"}))
 
 
 def _generated(part: CongestionPart | RandomAffinePart | MarketPart | EvChargingPart, name: str | None) -> AggregativeGame:

@@ -50,7 +50,11 @@ TEXTS = {
         "a.yaml:5: unknown key game.player",
         "Did you mean 'players'",
     ),
-    "unknown key of an algorithm": (GAME + "algorithm: {tolerances: opt}\n", "algorithm.tolerances", "'tolerance'"),
+    "unknown key of an algorithm": (
+        GAME + "algorithm: {tolerances: opt}\n",
+        "algorithm: unknown parameter of AggregativeNash 'tolerances'",
+        "'tolerance'",
+    ),
     "unknown generator": (HEAD + "game: {generator: congstion}\n", "'congstion'", "Did you mean 'congestion'"),
     "unknown family": (GAME.replace("affine", "afine"), "'afine'", "Did you mean 'affine'"),
     "no family": (GAME.replace("family: affine, ", ""), "game.payoff", "family is missing"),
@@ -85,8 +89,12 @@ TEXTS = {
         "'opt'",
     ),
     "a negative tolerance": (GAME + "algorithm: {tolerance: -1}\n", "tolerance is -1"),
-    "a tolerance of true": (GAME + "algorithm: {tolerance: true}\n", "algorithm.tolerance is true"),
-    "an unknown algorithm": (GAME + "algorithm: {name: Nash}\n", "algorithm.name is 'Nash'", "AggregativeNash"),
+    "a tolerance of true": (GAME + "algorithm: {tolerance: true}\n", "algorithm: tolerance is True"),
+    "an unknown algorithm": (
+        GAME + "algorithm: {name: Nash}\n",
+        "algorithm: unknown algorithm of aggregative games 'Nash'",
+        "AggregativeNash",
+    ),
     "an unknown variant": (GAME + "algorithm: {variant: draft}\n", "variant is 'draft'"),
     "half a source": (
         GAME.replace("base: [0, 1]", "base: {csv: a.csv}"),

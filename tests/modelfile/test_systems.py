@@ -306,3 +306,16 @@ def test_the_shipped_game_of_chicken_has_the_published_welfare():
     result = solve(model.game, model.algorithm)
     assert result.gap.holds(1e-6)
     assert result.system.value(model.game, result.policy) == pytest.approx(KNOWN["chicken"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text", ["{name: FixedPointNash, gap: 1e-2}", "{name: PotentialNash}", "{split: widest, welfare_gap: 0.01}"]
+)
+def test_every_algorithm_of_an_aggregative_game_can_be_named(text, tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(HEAD + f"aggregative\ngame: {{generator: ev_charging, vehicles: 30, hours: 5}}\nalgorithm: {text}\n")
+    model = read_model(path)
+    result = solve(model.game, model.algorithm)
+    assert result.is_converged
+    again = read_model(write_model(tmp_path / "b.yaml", model.game, model.algorithm))
+    assert again.algorithm == model.algorithm
