@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HOMES = {
     "aggregative": "eqsolve.aggregative.system:AGGREGATIVE",
+    "aggregative_markov": "eqsolve.aggregative.markov.system:AGGREGATIVE_MARKOV",
     "bayesian_network": "eqsolve.bayesian_network.system:BAYESIAN_NETWORK",
     "markov_game": "eqsolve.normal_form.system:MARKOV_GAME",
     "mdp": "eqsolve.mdp.system:MDP",

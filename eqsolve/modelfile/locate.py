@@ -30,7 +30,7 @@ def shipped_folder() -> Path:
 
 def shipped_paths() -> dict[str, Path]:
     """The shipped model files by name, in order."""
-    return {path.stem: path for path in sorted(shipped_folder().glob("*.yaml"))}
+    return {path.stem: path for path in sorted(shipped_folder().glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def shipped_models() -> list[ShippedModel]:

@@ -56,6 +56,12 @@ def _aggregative() -> type[SystemFile]:
     return AggregativeFile
 
 
+def _aggregative_markov() -> type[SystemFile]:
+    from eqsolve.modelfile.aggregative_markov import AggregativeMarkovFile
+
+    return AggregativeMarkovFile
+
+
 def _bayesian_network() -> type[SystemFile]:
     from eqsolve.modelfile.bayesian_network import CooperativeFile
 
@@ -88,6 +94,7 @@ def _polymatrix() -> type[SystemFile]:
 
 SYSTEMS: dict[str, Callable[[], type[SystemFile]]] = {
     "aggregative": _aggregative,
+    "aggregative_markov": _aggregative_markov,
     "bayesian_network": _bayesian_network,
     "markov_game": _markov_game,
     "mdp": _mdp,

@@ -202,8 +202,10 @@ def test_models_lists_the_shipped_models(capsys):
     status, out, _ = run(capsys, "models")
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()[1:]] == [
+        "aggre-vi-small",
         "chicken",
         "congestion",
+        "congestion-markov",
         "ev-charging",
         "grid-world",
         "market",
