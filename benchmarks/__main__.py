@@ -6,10 +6,32 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks import cooperative_gradient, cooperative_solve, correlated, mdp, mdp_lp, occupancy_build, sweep_growth, sweep_peers
+from benchmarks import (
+    aggregative_beyond,
+    aggregative_markov,
+    cooperative_gradient,
+    cooperative_solve,
+    correlated,
+    mdp,
+    mdp_lp,
+    occupancy_build,
+    sweep_growth,
+    sweep_peers,
+)
 from benchmarks.registry import CASES, Bench, as_json, environment
 
-MODULES = (cooperative_gradient, cooperative_solve, correlated, mdp, mdp_lp, occupancy_build, sweep_peers, sweep_growth)
+MODULES = (
+    aggregative_beyond,
+    aggregative_markov,
+    cooperative_gradient,
+    cooperative_solve,
+    correlated,
+    mdp,
+    mdp_lp,
+    occupancy_build,
+    sweep_peers,
+    sweep_growth,
+)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from eqsolve.version import __version__
 
 if TYPE_CHECKING:
-    from eqsolve.aggregative import AggregativeGame, AggregativeNash, Equilibrium
+    from eqsolve.aggregative import AggregativeGame, AggregativeNash, Equilibrium, FixedPointNash, PotentialNash
     from eqsolve.backends import Limits, Outcome, all_backends, get_backend, solve_program
     from eqsolve.certificates import Bound, GapCertificate, certify
     from eqsolve.driver import Checkpoints, Result, Status, solve
@@ -26,10 +26,12 @@ __all__ = [
     "Checkpoints",
     "EqsolveError",
     "Equilibrium",
+    "FixedPointNash",
     "GapCertificate",
     "Limits",
     "Model",
     "Outcome",
+    "PotentialNash",
     "Program",
     "ProgramBuilder",
     "Result",
@@ -45,7 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "eqsolve.aggregative": ("AggregativeGame", "AggregativeNash", "Equilibrium"),
+    "eqsolve.aggregative": ("AggregativeGame", "AggregativeNash", "Equilibrium", "FixedPointNash", "PotentialNash"),
     "eqsolve.backends": ("Limits", "Outcome", "all_backends", "get_backend", "solve_program"),
     "eqsolve.certificates": ("Bound", "GapCertificate", "certify"),
     "eqsolve.errors": ("EqsolveError",),
