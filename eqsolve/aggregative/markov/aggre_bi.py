@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from eqsolve.aggregative.markov.backward import BackwardAlgorithm
-from eqsolve.aggregative.nash import AggregativeNash
+from eqsolve.aggregative.markov.grid_stages import GridStages
 
 
 @dataclass(frozen=True, slots=True)
-class AggreBI(BackwardAlgorithm):
+class AggreBI(GridStages):
     r"""Aggre-BI (Algorithm 2): from the last step backwards, the best stage program of the game with continuation values.
 
     .. math:: Q_{i,h}(s, a_i, x) = r_{h,i}(s, a_i, x) + \sum_{s'} P_h(s' \mid s, x) V_{i,h+1}(s')
@@ -35,22 +34,4 @@ class AggreBI(BackwardAlgorithm):
     rewards, and selects a vertex, so that no probability of failure remains. Source: Tang, Tang and Wu, section 4.
     """
 
-    tolerance: str | float = "opt"
-    zeta: float = 0.0
-    cells: tuple[int, ...] | int | None = None
-    half_width: float | None = None
-    rounding: Literal["best", "nearest"] = "best"
-    variant: Literal["corrected", "paper"] = "corrected"
-    split: Literal["all", "widest"] = "all"
-
     looks_ahead: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        stage = self.stage
-        object.__setattr__(self, "half_width", stage.half_width)
-        object.__setattr__(self, "cells", stage.cells)
-
-    @property
-    def stage(self) -> AggregativeNash:
-        """The Nash subroutine."""
-        return AggregativeNash(self.tolerance, self.zeta, self.cells, self.half_width, self.rounding, self.variant, self.split)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -15,13 +15,9 @@ from eqsolve.aggregative.markov.evaluation import stage_values
 from eqsolve.aggregative.markov.game import AggregativeMarkovGame
 from eqsolve.aggregative.markov.profile import MarkovProfile
 from eqsolve.aggregative.markov.stage import stage_game
-from eqsolve.aggregative.nash import AggregativeNash
 from eqsolve.aggregative.pure_result import merged_game
-from eqsolve.arrays import FloatArray
 from eqsolve.certificates import Bound
-from eqsolve.driver import OutOfTime, Result, Run, Status
-from eqsolve.errors import InvalidData
-from eqsolve.programs import Program
+from eqsolve.driver import OutOfTime, Run, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +56,6 @@ class FixedPointBI(BackwardAlgorithm):
         """The search of one stage game."""
         return FixedPointNash(self.gap, self.step_rule, self.ties, self.patience, self.polish)
 
-    @property
-    def stage(self) -> AggregativeNash:
-        """There are no stage programs."""
-        raise InvalidData("FixedPointBI solves no programs", "AggreBI does.")
-
     def answer(self, task: StageTask) -> StageAnswer:
         """Best replies in the game of one step and state until they end.
 
@@ -89,10 +80,6 @@ class FixedPointBI(BackwardAlgorithm):
         numbers = tuple(float(found.get(name, 0.0)) for name in STAGE)
         return StageAnswer(actions, values, welfare, numbers, np.zeros(game.n_coordinates, dtype=np.int64))
 
-    def _limit(self, game: AggregativeMarkovGame, h: int, state: Backward, numbers: FloatArray) -> FloatArray:
-        """Nothing is proved of the welfare."""
-        return np.full(game.n_states, np.inf)
-
     def done(self, game: AggregativeMarkovGame, state: Backward) -> Status | None:
         """Converged at the first step of the game if every stage has its stated gap, stalled if one has not."""
         if len(state.actions) < game.horizon:
@@ -103,7 +90,3 @@ class FixedPointBI(BackwardAlgorithm):
         """The sum of the gaps of the stage games."""
         terms = {f"step {h}": float(gap) for h, gap in enumerate(state.of("gap").max(axis=1))}
         return (Bound("stage gaps", sum(terms.values()), "the gaps of the stage games, added up over the steps", terms),)
-
-    def program(self, result: Result[AggregativeMarkovGame, Backward, MarkovProfile], *which: Any) -> Program:
-        """There is none."""
-        raise InvalidData("FixedPointBI solves no programs", "AggreBI does.")

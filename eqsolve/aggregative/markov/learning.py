@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import log
 from typing import Any, ClassVar, Literal
 
@@ -14,9 +14,9 @@ import numpy.typing as npt
 from eqsolve.aggregative.certificate import nash_gap
 from eqsolve.aggregative.game import AggregativeGame
 from eqsolve.aggregative.grid import Grid
-from eqsolve.aggregative.markov.backward import best_cell, rounded
 from eqsolve.aggregative.markov.confidence import BONUSES, Bonus, Confidence
 from eqsolve.aggregative.markov.game import AggregativeMarkovGame
+from eqsolve.aggregative.markov.grid_stages import best_cell, rounded
 from eqsolve.aggregative.markov.profile import MarkovProfile
 from eqsolve.aggregative.markov.reward_range import check_reward_range
 from eqsolve.aggregative.markov.reward_samples import RewardEstimate, RewardSamples
@@ -301,7 +301,7 @@ class Learning(Algorithm[AggregativeMarkovGame, Learned, MarkovProfile]):
                 found = run.map(solve_stage, tasks)
                 programs += sum(one.programs for one in found)
             else:
-                found = run.derived(f"step {h}", lambda todo=tasks: run.map(solve_stage, todo))  # type: ignore[misc]
+                found = run.derived(f"step {h}", partial(run.map, solve_stage, tasks))
             actions[h] = np.stack([one.actions for one in found])
             slack[h] = [one.gap for one in found]
             upper, lower, reply = (np.stack([getattr(one, side) for one in found], axis=1) for side in ("upper", "lower", "reply"))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from eqsolve.aggregative.markov.backward import BackwardAlgorithm
-from eqsolve.aggregative.nash import AggregativeNash
+from eqsolve.aggregative.markov.grid_stages import GridStages
 
 
 @dataclass(frozen=True, slots=True)
-class StateWise(BackwardAlgorithm):
+class StateWise(GridStages):
     """The state-wise algorithm (Algorithm 1): an equilibrium of the rewards of every step and state, whatever comes after.
 
     Players ignore that their action moves the transitions, which costs up to delta gamma_P times the range of what is still to
@@ -30,22 +29,4 @@ class StateWise(BackwardAlgorithm):
     Source: Tang, Tang and Wu, section 3.
     """
 
-    tolerance: str | float = "opt"
-    zeta: float = 0.0
-    cells: tuple[int, ...] | int | None = None
-    half_width: float | None = None
-    rounding: Literal["best", "nearest"] = "best"
-    variant: Literal["corrected", "paper"] = "corrected"
-    split: Literal["all", "widest"] = "all"
-
     looks_ahead: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        stage = self.stage
-        object.__setattr__(self, "half_width", stage.half_width)
-        object.__setattr__(self, "cells", stage.cells)
-
-    @property
-    def stage(self) -> AggregativeNash:
-        """The Nash subroutine."""
-        return AggregativeNash(self.tolerance, self.zeta, self.cells, self.half_width, self.rounding, self.variant, self.split)
