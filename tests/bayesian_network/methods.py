@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 import numpy as np
 from scipy import sparse
 
+from eqsolve.backends import Limits
 from eqsolve.bayesian_network import (
     BayesianNetwork,
     CooperativeMarkovGame,
@@ -21,6 +22,7 @@ from eqsolve.bayesian_network.bn_policy_gradient import BNPolicyGradient
 from eqsolve.bayesian_network.factors import Factor
 from eqsolve.bayesian_network.lbfgs import LBFGS
 from eqsolve.bayesian_network.natural_gradient import NaturalGradient
+from eqsolve.driver import Run
 from tests.bayesian_network import oracle
 from tests.bayesian_network.games import Dense, joint_by_hand
 
@@ -34,6 +36,8 @@ METHODS = {
 """Those that take any network and never go down."""
 NETWORKS = ("product", "chain", "dense")
 COLLIDER = ((0, 2), (1, 2))
+LAM = 0.1
+ENOUGH = Limits(iterations=3000)
 
 
 def unreachable_state(gamma: float = 0.7) -> CooperativeMarkovGame:
@@ -141,3 +145,51 @@ __all__ = [
     "rescaled",
     "unreachable_state",
 ]
+
+
+def scale_of(one, lam=LAM):
+    low, high = one.reward_range
+    return max(lam, (high - low) / (1 - one.gamma))
+
+
+def path_of(one, algorithm, steps):
+    """The states of a run, the start among them."""
+    run, states = Run(), []
+    states.append(algorithm.init(one, run))
+    for k in range(steps):
+        if algorithm.done(one, states[-1]) is not None:
+            break
+        run.iteration = k
+        states.append(algorithm.step(one, states[-1], run)[0])
+    return states
+
+
+class Lamps:
+    """Two lamps, told apart by the state, of which the first agent sees the colour; both should switch to it.
+
+    There are no tables: the rules are lines of a function, and the next colour comes of the rng that it is given.
+    """
+
+    n_states, n_actions, gamma = 2, (2, 2), 0.5
+
+    def __init__(self):
+        self.calls, self.episodes = 0, set()
+
+    def reset(self, rng, episodes):
+        self.episodes.add(episodes)
+        return rng.integers(2, size=episodes)
+
+    def play(self, rng, states, actions):
+        self.calls += 1
+        assert states.shape == (len(actions),)
+        assert actions.shape == (len(states), 2)
+        right = (actions == states[:, None]).all(axis=1)
+        return np.where(right, 1.0, 0.0), (states + (rng.random(len(states)) < 0.3)) % 2
+
+    @staticmethod
+    def model():
+        reward = np.zeros((2, 2, 2))
+        reward[0, 0, 0] = reward[1, 1, 1] = 1.0
+        P = np.empty((2, 2, 2, 2))
+        P[0], P[1] = (0.7, 0.3), (0.3, 0.7)
+        return CooperativeMarkovGame((2, 2), P, reward, 0.5)

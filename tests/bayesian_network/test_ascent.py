@@ -36,7 +36,9 @@ from eqsolve.files import json_text
 from tests.bayesian_network import oracle
 from tests.bayesian_network.methods import (
     COLLIDER,
+    ENOUGH,
     GAMES,
+    LAM,
     METHODS,
     NETWORKS,
     ByHand,
@@ -44,17 +46,12 @@ from tests.bayesian_network.methods import (
     logits_of,
     mismatch_by_enumeration,
     network_of,
+    path_of,
     rescaled,
+    scale_of,
 )
 
 CLIMBERS = (LBFGS, NaturalGradient, BNPolicyGradient, AgentwiseBarrierIteration, BarrierPolicyIteration, Reinforce)
-LAM = 0.1
-ENOUGH = Limits(iterations=3000)
-
-
-def scale_of(one, lam=LAM):
-    low, high = one.reward_range
-    return max(lam, (high - low) / (1 - one.gamma))
 
 
 def never_goes_down(result):
@@ -319,18 +316,6 @@ def test_a_constant_in_the_rewards_changes_the_value_alone(name, plus):
 
 
 # What is kept
-
-
-def path_of(one, algorithm, steps):
-    """The states of a run, the start among them."""
-    run, states = Run(), []
-    states.append(algorithm.init(one, run))
-    for k in range(steps):
-        if algorithm.done(one, states[-1]) is not None:
-            break
-        run.iteration = k
-        states.append(algorithm.step(one, states[-1], run)[0])
-    return states
 
 
 @pytest.mark.parametrize("step_size", [0.05, 2.0, 20.0])

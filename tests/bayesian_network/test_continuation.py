@@ -25,8 +25,7 @@ from eqsolve.driver import Checkpoints, Result, Run, Status
 from eqsolve.driver.pack import to_bytes
 from eqsolve.errors import InvalidData
 from tests.bayesian_network import oracle
-from tests.bayesian_network.methods import METHODS, ByHand, game, logits_of, mismatch_by_enumeration
-from tests.bayesian_network.test_ascent import ENOUGH, LAM, path_of, scale_of
+from tests.bayesian_network.methods import ENOUGH, LAM, METHODS, ByHand, game, logits_of, mismatch_by_enumeration, path_of, scale_of
 
 KINDS = METHODS | {"joint": BarrierPolicyIteration}
 CASES = [*(("penalty", how) for how in KINDS), *(("dense", how) for how in ("LBFGS", "agentwise", "joint")), ("factored", "joint")]

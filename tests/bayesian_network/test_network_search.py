@@ -32,8 +32,7 @@ from eqsolve.driver.pack import to_bytes
 from eqsolve.errors import InvalidData, UnknownName
 from tests.bayesian_network import oracle
 from tests.bayesian_network.games import joint_by_hand, networks, random_policy
-from tests.bayesian_network.methods import ByHand, logits_of, mismatch_by_enumeration
-from tests.bayesian_network.test_ascent import LAM, scale_of
+from tests.bayesian_network.methods import LAM, ByHand, logits_of, mismatch_by_enumeration, scale_of
 
 SEARCHES = ("greedy", "exhaustive")
 SMALL = {
