@@ -22,6 +22,7 @@ HOMES = {
     "congestion_game": "eqsolve.aggregative.congestion.system:CONGESTION_GAME",
     "markov_game": "eqsolve.normal_form.system:MARKOV_GAME",
     "mdp": "eqsolve.mdp.system:MDP",
+    "mean_field": "eqsolve.mean_field.system:MEAN_FIELD",
     "normal_form": "eqsolve.normal_form.system:NORMAL_FORM",
     "polymatrix": "eqsolve.normal_form.system:POLYMATRIX",
 }
