@@ -19,7 +19,7 @@ HOMES = {
     "aggregative": "eqsolve.aggregative.system:AGGREGATIVE",
     "aggregative_markov": "eqsolve.aggregative.markov.system:AGGREGATIVE_MARKOV",
     "bayesian_network": "eqsolve.bayesian_network.system:BAYESIAN_NETWORK",
-    "congestion_game": "eqsolve.aggregative.congestion.system:CONGESTION_GAME",
+    "congestion_game": "eqsolve.aggregative.congestion_games.system:CONGESTION_GAME",
     "markov_game": "eqsolve.normal_form.system:MARKOV_GAME",
     "mdp": "eqsolve.mdp.system:MDP",
     "mean_field": "eqsolve.mean_field.system:MEAN_FIELD",

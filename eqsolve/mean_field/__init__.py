@@ -1,56 +1,47 @@
-"""Mean-field subsampling: one global agent who sees k of n exchangeable local agents.
+"""Mean-field subsampling: one global agent who sees k of n exchangeable local agents."""
 
-The names below are loaded when first used.
-"""
-
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from eqsolve.mean_field.agents import simulate_agents
-    from eqsolve.mean_field.alternating_marl import AlternatingMARL, authors_code
-    from eqsolve.mean_field.bounds import (
-        alternations,
-        eta,
-        eta_exceeds_values,
-        first_useful_k,
-        global_gap,
-        nash_gap_promised,
-        sampled_global_gap,
-        stochastic_global_gap,
-    )
-    from eqsolve.mean_field.certificate import policy_value, surrogate_gap
-    from eqsolve.mean_field.chained import chained_mdp, chained_response
-    from eqsolve.mean_field.execution import Estimate, Rollouts, estimate, simulate
-    from eqsolve.mean_field.game import GlobalLocalGame
-    from eqsolve.mean_field.generators import demand_response, federated, random_game, warehouse
-    from eqsolve.mean_field.global_step import GlobalStep, evaluate_global, solve_global
-    from eqsolve.mean_field.histograms import Histograms
-    from eqsolve.mean_field.initial import InitialLaw
-    from eqsolve.mean_field.lift import Lift
-    from eqsolve.mean_field.local_step import LocalStep, solve_local
-    from eqsolve.mean_field.noisy_learning import learn_noisy
-    from eqsolve.mean_field.policy import InvalidPolicy, SubsampledPolicy, uniform_policy
-    from eqsolve.mean_field.population import population_bound, population_gap
-    from eqsolve.mean_field.programs import occupancy_program, optimistic_program
-    from eqsolve.mean_field.q_learning import QLearning, learn_global
-    from eqsolve.mean_field.relaxations import full_information_mdp, joint_mdp
-    from eqsolve.mean_field.rewards import StochasticReward
-    from eqsolve.mean_field.sample_bounds import (
-        bellman_noise,
-        iterations,
-        local_samples,
-        reward_draws,
-        reward_noise,
-        samples_needed,
-    )
-    from eqsolve.mean_field.sampled import solve_sampled
-    from eqsolve.mean_field.surrogate import surrogate_mdp
-    from eqsolve.mean_field.tuples import parameterisation, tuple_mdp
-    from eqsolve.mean_field.two_level import TwoLevel
-    from eqsolve.mean_field.ucfh import UCFH, learn_episodic
+from eqsolve.mean_field.alternating_marl import AlternatingMARL, authors_code
+from eqsolve.mean_field.bounds import (
+    alternations,
+    eta,
+    eta_exceeds_values,
+    first_useful_k,
+    global_gap,
+    nash_gap_promised,
+    sampled_global_gap,
+    stochastic_global_gap,
+)
+from eqsolve.mean_field.certificate import policy_value, surrogate_gap
+from eqsolve.mean_field.game import GlobalLocalGame
+from eqsolve.mean_field.generators import demand_response, federated, random_game, warehouse
+from eqsolve.mean_field.global_step import GlobalStep, evaluate_global, solve_global
+from eqsolve.mean_field.histograms import Histograms
+from eqsolve.mean_field.initial import InitialLaw
+from eqsolve.mean_field.learning.noisy_learning import learn_noisy
+from eqsolve.mean_field.learning.q_learning import QLearning, learn_global
+from eqsolve.mean_field.learning.ucfh import UCFH, learn_episodic
+from eqsolve.mean_field.local_step import LocalStep, solve_local
+from eqsolve.mean_field.online.agents import simulate_agents
+from eqsolve.mean_field.online.execution import Estimate, Rollouts, estimate, simulate
+from eqsolve.mean_field.operators.lift import Lift
+from eqsolve.mean_field.policy import InvalidPolicy, SubsampledPolicy, uniform_policy
+from eqsolve.mean_field.population import population_bound, population_gap
+from eqsolve.mean_field.processes.chained import chained_mdp, chained_response
+from eqsolve.mean_field.processes.relaxations import full_information_mdp, joint_mdp
+from eqsolve.mean_field.processes.surrogate import surrogate_mdp
+from eqsolve.mean_field.processes.tuples import parameterisation, tuple_mdp
+from eqsolve.mean_field.programs import occupancy_program, optimistic_program
+from eqsolve.mean_field.rewards import StochasticReward
+from eqsolve.mean_field.sample_bounds import (
+    bellman_noise,
+    iterations,
+    local_samples,
+    reward_draws,
+    reward_noise,
+    samples_needed,
+)
+from eqsolve.mean_field.sampled import solve_sampled
+from eqsolve.mean_field.two_level import TwoLevel
 
 __all__ = [
     "UCFH",
@@ -112,109 +103,3 @@ __all__ = [
     "uniform_policy",
     "warehouse",
 ]
-
-_HOMES = {
-    "agents": ("simulate_agents",),
-    "alternating_marl": (
-        "AlternatingMARL",
-        "authors_code",
-    ),
-    "bounds": (
-        "alternations",
-        "eta",
-        "eta_exceeds_values",
-        "first_useful_k",
-        "global_gap",
-        "nash_gap_promised",
-        "sampled_global_gap",
-        "stochastic_global_gap",
-    ),
-    "certificate": (
-        "policy_value",
-        "surrogate_gap",
-    ),
-    "chained": (
-        "chained_mdp",
-        "chained_response",
-    ),
-    "execution": (
-        "Estimate",
-        "Rollouts",
-        "estimate",
-        "simulate",
-    ),
-    "game": ("GlobalLocalGame",),
-    "generators": (
-        "demand_response",
-        "federated",
-        "random_game",
-        "warehouse",
-    ),
-    "global_step": (
-        "GlobalStep",
-        "evaluate_global",
-        "solve_global",
-    ),
-    "histograms": ("Histograms",),
-    "initial": ("InitialLaw",),
-    "lift": ("Lift",),
-    "local_step": (
-        "LocalStep",
-        "solve_local",
-    ),
-    "noisy_learning": ("learn_noisy",),
-    "policy": (
-        "InvalidPolicy",
-        "SubsampledPolicy",
-        "uniform_policy",
-    ),
-    "population": (
-        "population_bound",
-        "population_gap",
-    ),
-    "programs": (
-        "occupancy_program",
-        "optimistic_program",
-    ),
-    "q_learning": (
-        "QLearning",
-        "learn_global",
-    ),
-    "relaxations": (
-        "full_information_mdp",
-        "joint_mdp",
-    ),
-    "rewards": ("StochasticReward",),
-    "sample_bounds": (
-        "bellman_noise",
-        "iterations",
-        "local_samples",
-        "reward_draws",
-        "reward_noise",
-        "samples_needed",
-    ),
-    "sampled": ("solve_sampled",),
-    "surrogate": ("surrogate_mdp",),
-    "tuples": (
-        "parameterisation",
-        "tuple_mdp",
-    ),
-    "two_level": ("TwoLevel",),
-    "ucfh": (
-        "UCFH",
-        "learn_episodic",
-    ),
-}
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'eqsolve.mean_field' has no attribute {name!r}")
-    value = getattr(import_module(f"eqsolve.mean_field.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
 """How far a joint policy is from a Nash equilibrium of the k-surrogate, computed from the game alone.
 
-Nothing here is shared with the methods: expectations, brackets and processes come from the ``judge_*`` modules. Value functions
+Nothing here is shared with the methods: expectations, brackets and processes come from the package ``judge``. Value functions
 that a policy brings along are where sweeps start, and are never believed.
 """
 
@@ -16,10 +16,10 @@ from eqsolve.certificates import GapCertificate, Witness
 from eqsolve.certificates.gap import Concept, Method
 from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.histograms import Histograms
-from eqsolve.mean_field.judge_agent import WORK, best_deviation, tagged_agent
-from eqsolve.mean_field.judge_bracket import Bracket, Interval, enclose, mean
-from eqsolve.mean_field.judge_joint import joint_bound, joint_level
-from eqsolve.mean_field.judge_surrogate import Surrogate, histogram_law, spread, surrogate
+from eqsolve.mean_field.judge.agent import WORK, best_deviation, tagged_agent
+from eqsolve.mean_field.judge.bracket import Bracket, Interval, enclose, mean
+from eqsolve.mean_field.judge.joint import joint_bound, joint_level
+from eqsolve.mean_field.judge.surrogate import Surrogate, histogram_law, spread, surrogate
 from eqsolve.mean_field.policy import SubsampledPolicy
 
 TOLERANCE, SWEEPS = 1e-4, 1_000

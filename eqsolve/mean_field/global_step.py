@@ -12,10 +12,10 @@ import numpy.typing as npt
 from eqsolve.arrays import FloatArray, IntArray, float_array, real_number, whole_number
 from eqsolve.errors import InvalidData
 from eqsolve.mean_field.game import GlobalLocalGame
-from eqsolve.mean_field.lift import ACCURACY
-from eqsolve.mean_field.mixing import Mixing
+from eqsolve.mean_field.operators.lift import ACCURACY
+from eqsolve.mean_field.operators.mixing import Mixing
+from eqsolve.mean_field.operators.stage import Stage, raised, stage
 from eqsolve.mean_field.policy import SubsampledPolicy
-from eqsolve.mean_field.stage import Stage, raised, stage
 
 Ending: TypeAlias = Literal["within tolerance", "at rounding", "iteration limit", "interrupted"]
 

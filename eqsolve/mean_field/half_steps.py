@@ -111,7 +111,7 @@ def _sampled(ask: Ask, variant: Literal["fixed", "rounded"]) -> GlobalProposal:
 
 def q_learning_step(ask: Ask) -> GlobalProposal:
     """Off-policy Q-learning (Appendix E) from one trajectory of m transitions per entry of Q."""
-    from eqsolve.mean_field.q_learning import QLearning, learn_global
+    from eqsolve.mean_field.learning.q_learning import QLearning, learn_global
 
     policy, game = ask.policy, ask.game
     G, N = game.n_global_states, size(policy.k, game.n_local_states)
@@ -122,7 +122,7 @@ def q_learning_step(ask: Ask) -> GlobalProposal:
 
 def noisy_step(ask: Ask) -> GlobalProposal:
     """Stochastic rewards (Algorithm 10, corrected): the optimum for the means of m draws of every reward."""
-    from eqsolve.mean_field.noisy_learning import learn_noisy
+    from eqsolve.mean_field.learning.noisy_learning import learn_noisy
 
     policy = ask.policy
     found = learn_noisy(ask.game, policy.k, policy.local_policy, ask.m, rng=ask.run.rng(), tolerance=FINE * ask.tolerance)
@@ -151,15 +151,15 @@ def enumerate_step(ask: Ask) -> LocalProposal:
 
 def chained_step(ask: Ask) -> LocalProposal:
     """The k-chained process without its leak, solved exactly and projected to a shared policy (Algorithm 8)."""
-    from eqsolve.mean_field.chained import chained_response
+    from eqsolve.mean_field.processes.chained import chained_response
 
     return chained_response(ask.game, ask.policy, hide_pending=True, rule="likeliest").local_policy, None
 
 
 def ucfh_step(ask: Ask) -> LocalProposal:
     """UCFH (Algorithm 6) on the chain of Algorithm 8, cut after 1 / (1 - gamma) macro steps: the plan of the first, projected."""
-    from eqsolve.mean_field.chained import chained_mdp
-    from eqsolve.mean_field.ucfh import UCFH, learn_episodic
+    from eqsolve.mean_field.learning.ucfh import UCFH, learn_episodic
+    from eqsolve.mean_field.processes.chained import chained_mdp
 
     chain = chained_mdp(ask.game, ask.policy, hide_pending=True)
     horizon = ceil(1.0 / (1.0 - ask.game.gamma))

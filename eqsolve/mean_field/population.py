@@ -11,14 +11,14 @@ import numpy.typing as npt
 from eqsolve.arrays import FloatArray, IntArray, float_array, real_number, whole_number
 from eqsolve.certificates import GapCertificate
 from eqsolve.errors import InvalidData
-from eqsolve.mean_field.estimates import Estimate, mean_and_half_width
-from eqsolve.mean_field.execution import Rollouts, simulate
-from eqsolve.mean_field.execution_tables import draw_histograms
 from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.histograms import Histograms, size
-from eqsolve.mean_field.judge_bracket import Interval, mean
-from eqsolve.mean_field.judge_joint import joint_bound, joint_level
-from eqsolve.mean_field.judge_surrogate import histogram_law, surrogate
+from eqsolve.mean_field.judge.bracket import Interval, mean
+from eqsolve.mean_field.judge.joint import joint_bound, joint_level
+from eqsolve.mean_field.judge.surrogate import histogram_law, surrogate
+from eqsolve.mean_field.online.estimates import Estimate, mean_and_half_width
+from eqsolve.mean_field.online.execution import Rollouts, simulate
+from eqsolve.mean_field.online.execution_tables import draw_histograms
 from eqsolve.mean_field.policy import SubsampledPolicy
 
 Against = Literal["global", "everybody"]

@@ -16,7 +16,7 @@ from eqsolve.mdp.flow import Flow
 from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.histograms import Histograms
 from eqsolve.mean_field.policy import SubsampledPolicy
-from eqsolve.mean_field.surrogate import checked_k, surrogate_mdp, surrogate_size
+from eqsolve.mean_field.processes.surrogate import checked_k, surrogate_mdp, surrogate_size
 from eqsolve.programs import Program, ProgramBuilder
 from eqsolve.programs.block import Block
 

@@ -14,8 +14,8 @@ from eqsolve.errors import unknown
 from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.global_step import Ending, GlobalIteration, GlobalStep
 from eqsolve.mean_field.histograms import Histograms, affordable, rank_table
-from eqsolve.mean_field.lift import Lift
-from eqsolve.mean_field.stage import Stage, check_seen, local_mean, mass_error
+from eqsolve.mean_field.operators.lift import Lift
+from eqsolve.mean_field.operators.stage import Stage, check_seen, local_mean, mass_error
 
 Variant: TypeAlias = Literal["fixed", "paper", "shared", "rounded"]
 

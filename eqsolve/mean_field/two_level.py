@@ -11,8 +11,8 @@ from eqsolve.arrays import FloatArray, float_array, real_number, whole_number
 from eqsolve.errors import InvalidData, InvalidGame
 from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.histograms import Histograms, affordable, largest_k, size
-from eqsolve.mean_field.lift import ACCURACY, Lift, lift
-from eqsolve.mean_field.linear import settle
+from eqsolve.mean_field.operators.lift import ACCURACY, Lift, lift
+from eqsolve.mean_field.operators.linear import settle
 from eqsolve.mean_field.policy import SubsampledPolicy
 
 MODERATE = 12_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -73,7 +74,16 @@ def _names(value: Any, info: ValidationInfo) -> tuple[str, ...]:
 
 
 Numbers = Annotated[FloatArray, BeforeValidator(array)]
+
+
+def _beside(value: Any, info: ValidationInfo) -> Path:
+    if not isinstance(value, str):
+        raise InvalidModelFile(f"is {value!r}, not the name of a file")
+    return folder_of(info).folder / value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+DataFile = Annotated[Path, BeforeValidator(_beside)]
 
 
 def array_from_file(value: dict[Any, Any], info: ValidationInfo) -> Any:

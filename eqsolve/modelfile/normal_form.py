@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Tag, ValidationInfo
+from pydantic import BeforeValidator, Discriminator, Tag
 
 from eqsolve.errors import FileTrouble, InvalidModelFile
-from eqsolve.modelfile.fields import Names, Numbers, Strict, folder_of
+from eqsolve.modelfile.fields import DataFile, Names, Numbers, Strict
 from eqsolve.modelfile.generated import GeneratorPart
 from eqsolve.modelfile.packed import PackedPart, renamed
 from eqsolve.modelfile.schema import NamedFile
 from eqsolve.normal_form import NormalFormGame
 from eqsolve.normal_form.generators import TEXTBOOK, congestion_game, random_game
 from eqsolve.normal_form.nfg import read_nfg
-
-
-def _beside(value: Any, info: ValidationInfo) -> Path:
-    if not isinstance(value, str):
-        raise InvalidModelFile(f"is {value!r}, not the name of a file")
-    return folder_of(info).folder / value
 
 
 def _label_lists(value: Any) -> Any:
@@ -51,7 +44,7 @@ class TablePart(Strict):
 class NfgPart(Strict):
     """``nfg``: a file of Gambit."""
 
-    nfg: Annotated[Path, BeforeValidator(_beside)]
+    nfg: DataFile
 
     def build(self, name: str | None) -> Any:
         """Read the file."""

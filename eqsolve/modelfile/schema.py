@@ -68,6 +68,12 @@ def _bayesian_network() -> type[SystemFile]:
     return CooperativeFile
 
 
+def _congestion_game() -> type[SystemFile]:
+    from eqsolve.modelfile.congestion_game import CongestionGameFile
+
+    return CongestionGameFile
+
+
 def _markov_game() -> type[SystemFile]:
     from eqsolve.modelfile.markov_game import MarkovGameFile
 
@@ -78,6 +84,12 @@ def _mdp() -> type[SystemFile]:
     from eqsolve.modelfile.mdp import MDPFile
 
     return MDPFile
+
+
+def _mean_field() -> type[SystemFile]:
+    from eqsolve.modelfile.mean_field import MeanFieldFile
+
+    return MeanFieldFile
 
 
 def _normal_form() -> type[SystemFile]:
@@ -96,8 +108,10 @@ SYSTEMS: dict[str, Callable[[], type[SystemFile]]] = {
     "aggregative": _aggregative,
     "aggregative_markov": _aggregative_markov,
     "bayesian_network": _bayesian_network,
+    "congestion_game": _congestion_game,
     "markov_game": _markov_game,
     "mdp": _mdp,
+    "mean_field": _mean_field,
     "normal_form": _normal_form,
     "polymatrix": _polymatrix,
 }

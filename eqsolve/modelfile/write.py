@@ -64,8 +64,9 @@ def write_model(
 
 
 def _described(algorithm: Any) -> dict[str, Any]:
-    values = {one.name: getattr(algorithm, one.name) for one in fields(algorithm)}
-    return {"name": type(algorithm).__name__} | {key: _plain(key, value) for key, value in values.items() if value is not None}
+    values = {one.name: (getattr(algorithm, one.name), one.default) for one in fields(algorithm)}
+    given = {key: value for key, (value, default) in values.items() if not (value is None and default is None)}
+    return {"name": type(algorithm).__name__} | {key: _plain(key, value) for key, value in given.items()}
 
 
 def _plain(key: str, value: Any) -> Any:
@@ -73,7 +74,7 @@ def _plain(key: str, value: Any) -> Any:
         return _described(value)
     if isinstance(value, tuple | list):
         return [_plain(key, one) for one in value]
-    if isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | float | str):
         return value
     raise InvalidData(
         f"the algorithm's {key} is a {type(value).__name__}, which a model file does not hold", "Give it in Python when solving."

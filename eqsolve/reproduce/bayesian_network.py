@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import inf, log10
@@ -35,6 +35,7 @@ from eqsolve.bayesian_network.objective import Objective, policy_gradient
 from eqsolve.bayesian_network.policy import BayesianNetworkPolicy
 from eqsolve.driver import Run
 from eqsolve.plotting import bayesian_network as figures
+from eqsolve.reproduce.claims import Claims
 from eqsolve.reproduce.parts import Part, Row, Work
 
 LAMBDAS = (1.0, 0.1, 0.01)
@@ -362,28 +363,6 @@ def _lemma_3(game: CooperativeMarkovGame, policy: BayesianNetworkPolicy, lam: fl
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """Sentences of the paper or about it, whether they reproduce (None where that stays open), and the number that says so."""
-
-    rows: list[Row]
-
-    def tell(self, where: str, claim: str, reproduces: bool | None, number: float, measured: str) -> None:
-        """One more."""
-        row = {"where": where, "claim": claim, "reproduces": reproduces, "number": float(number), "measured": measured}
-        self.rows.append(row)
-
-    def most(self, where: str, claim: str, values: Iterable[float], limit: float, measured: str) -> None:
-        """No value is above a limit."""
-        worst = max(values)
-        self.tell(where, claim, bool(worst <= limit), worst, measured.format(worst))
-
-    def least(self, where: str, claim: str, values: Iterable[float], limit: float, measured: str) -> None:
-        """No value is below a limit."""
-        worst = min(values)
-        self.tell(where, claim, bool(worst >= limit), worst, measured.format(worst))
-
-
 def claims(known: dict[str, Sequence[Row]]) -> Part:
     """What reproduces, from the rows of all other parts."""
     runs, paths, gained = known["stuck"], known["convergence"], [row for row in known["structure"] if row["edges"]]
@@ -430,10 +409,7 @@ def claims(known: dict[str, Sequence[Row]]) -> Part:
             told.least(theorem.capitalize(), claim, reached, 0.0, orders)
         else:
             told.tell(theorem.capitalize(), claim, None, inf, "the gap was not reached in the steps made")
-    words = {True: "yes", False: "NO", None: "open"}
-    shown = [("where", "claim", "reproduces", "measured")]
-    shown += [(row["where"], row["claim"], words[row["reproduces"]], row["measured"]) for row in told.rows]
-    return Part("claims", "What reproduces, and what does not", told.rows, shown)
+    return told.part()
 
 
 def _margins(rows: Sequence[Row], gap: str, variants: Sequence[str]) -> list[float]:

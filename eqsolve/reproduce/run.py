@@ -11,7 +11,10 @@ from eqsolve.errors import unknown
 from eqsolve.files import alone, make_folder
 from eqsolve.reproduce.parts import Part, Work
 
-PAPERS = {"bayesian-network": "eqsolve.reproduce.bayesian_network"}
+PAPERS = {
+    "bayesian-network": "eqsolve.reproduce.bayesian_network",
+    "mean-field": "eqsolve.reproduce.mean_field",
+}
 """The papers by name; each module has ``parts(work)``, which yields them, the last one being ``claims``."""
 
 

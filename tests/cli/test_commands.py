@@ -203,16 +203,19 @@ def test_models_lists_the_shipped_models(capsys):
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()[1:]] == [
         "aggre-vi-small",
+        "braess",
         "chicken",
         "congestion",
         "congestion-markov",
         "ev-charging",
+        "federated",
         "grid-world",
         "market",
         "markov-coordination",
         "penalty",
         "random-affine",
         "search-drones",
+        "warehouse",
     ]
     status, out, _ = run(capsys, "models", "--json")
     assert json.loads(out)["congestion"]["system"] == "aggregative"

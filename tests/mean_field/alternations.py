@@ -10,7 +10,7 @@ from eqsolve.driver.pack import to_bytes
 from eqsolve.driver.system import register
 from eqsolve.mean_field import GlobalLocalGame
 from eqsolve.mean_field.alternating_marl import AlternatingMARL
-from eqsolve.mean_field.stepping import run_alone
+from eqsolve.mean_field.learning.stepping import run_alone
 from eqsolve.mean_field.system import MEAN_FIELD
 
 register(MEAN_FIELD)

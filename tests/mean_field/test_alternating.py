@@ -13,12 +13,12 @@ from eqsolve.errors import InvalidData, UnknownName
 from eqsolve.mdp import optimal_policy
 from eqsolve.mean_field.alternating_marl import AlternatingMARL, VacuousTolerance, authors_code
 from eqsolve.mean_field.certificate import surrogate_gaps
-from eqsolve.mean_field.chained import chained_response
-from eqsolve.mean_field.execution import simulate
 from eqsolve.mean_field.generators import warehouse
-from eqsolve.mean_field.relaxations import full_information_mdp, joint_mdp
-from eqsolve.mean_field.stepping import run_alone
-from eqsolve.mean_field.surrogate import surrogate_law
+from eqsolve.mean_field.learning.stepping import run_alone
+from eqsolve.mean_field.online.execution import simulate
+from eqsolve.mean_field.processes.chained import chained_response
+from eqsolve.mean_field.processes.relaxations import full_information_mdp, joint_mdp
+from eqsolve.mean_field.processes.surrogate import surrogate_law
 from eqsolve.mean_field.two_level import two_level_value
 from tests.mean_field import oracle
 from tests.mean_field.alternations import solved, trap, uncertified

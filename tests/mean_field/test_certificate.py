@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eqsolve.errors import InvalidData, InvalidGame
-from eqsolve.mean_field import Histograms, InvalidPolicy, SubsampledPolicy, judge_agent, judge_joint, judge_operator, uniform_policy
+from eqsolve.mean_field import Histograms, InvalidPolicy, SubsampledPolicy, uniform_policy
 from eqsolve.mean_field.certificate import policy_value, surrogate_gap, surrogate_gaps, value_interval
 from eqsolve.mean_field.generators import random_game, warehouse
-from eqsolve.mean_field.judge_factors import thinnings
-from eqsolve.mean_field.judge_operator import symmetric_power
-from eqsolve.mean_field.judge_surrogate import spread, surrogate
+from eqsolve.mean_field.judge import agent, joint, operator
+from eqsolve.mean_field.judge.factors import thinnings
+from eqsolve.mean_field.judge.operator import symmetric_power
+from eqsolve.mean_field.judge.surrogate import spread, surrogate
 from tests.mean_field import oracle
 from tests.mean_field.games import PI_STAR, cases, known, random_policy, tiny_games
 
@@ -79,11 +80,11 @@ def test_means_are_chosen_by_size_and_rounding(monkeypatch):
     rows = KERNELS["dense"](np.random.default_rng(0), 5)
     assert symmetric_power(rows, 3).means == "dense"
     assert symmetric_power(rows, 12).means == "thinnings"
-    monkeypatch.setattr(judge_operator, "CLEAN", 0.0)
+    monkeypatch.setattr(operator, "CLEAN", 0.0)
     assert symmetric_power(rows, 8).means == "recursion"
-    monkeypatch.setattr(judge_operator, "LONGEST", 10)
+    monkeypatch.setattr(operator, "LONGEST", 10)
     assert symmetric_power(rows, 8).means == "thinnings"
-    monkeypatch.setattr(judge_operator, "USABLE", 0.0)
+    monkeypatch.setattr(operator, "USABLE", 0.0)
     with pytest.raises(InvalidGame, match=r"(?s)amplifies rounding 1.*Judge a smaller k"):
         symmetric_power(rows, 8)
     with pytest.raises(InvalidData, match="means is 'fast'"):
@@ -96,7 +97,7 @@ def test_means_are_chosen_by_size_and_rounding(monkeypatch):
 )
 def test_brackets_hold_the_truth_from_any_start(case, means, monkeypatch):
     if means:
-        monkeypatch.setattr("eqsolve.mean_field.judge_surrogate.symmetric_power", lambda rows, k: symmetric_power(rows, k, means))
+        monkeypatch.setattr("eqsolve.mean_field.judge.surrogate.symmetric_power", lambda rows, k: symmetric_power(rows, k, means))
     rng = np.random.default_rng(3)
     best = oracle.optimal_values(case.game, case.k, case.local)[0]
     policy = random_policy(rng, case.game, case.k, deterministic=case.k != 2)
@@ -163,14 +164,14 @@ def test_gaps_are_those_of_brute_force(game, seed, deterministic):
     policy = random_policy(np.random.default_rng(seed), game, k, deterministic=deterministic, local_deterministic=seed % 2 == 0)
     value = oracle.mean_value(game, oracle.policy_values(game, policy, k), k)
     best = oracle.mean_value(game, oracle.optimal_values(game, k, policy.local_policy)[0], k)
-    joint = oracle.mean_value(game, oracle.joint_values(game, k), k)
+    planned = oracle.mean_value(game, oracle.joint_values(game, k), k)
     table, informed = deviations(game, policy, k)
     gaps = surrogate_gaps(game, policy, tolerance=1e-8)
     assert gaps.value == pytest.approx((value, value), abs=1e-7)
     assert (gaps.dispatcher.lower, gaps.dispatcher.upper) == pytest.approx((best - value,) * 2, abs=1e-7)
     assert gaps.agent.lower == pytest.approx(max(0.0, table - value), abs=1e-7)
     assert gaps.agent.upper == pytest.approx(max(0.0, informed - value), abs=1e-7)
-    assert (gaps.everybody.lower, gaps.everybody.upper) == pytest.approx((joint - value,) * 2, abs=1e-7)
+    assert (gaps.everybody.lower, gaps.everybody.upper) == pytest.approx((planned - value,) * 2, abs=1e-7)
     rows = policy.global_rows(game.n_global_actions)
     informed_all = oracle.mean_value(game, oracle.joint_values(game, k, rows), k)
     assert gaps.together.upper == pytest.approx(informed_all - value, abs=1e-7)
@@ -193,7 +194,7 @@ def test_threads_change_nothing(monkeypatch):
     values = np.random.default_rng(1).normal(size=(Histograms(7, 5).size, 5))
     found = []
     for size in (10**9, 0):
-        monkeypatch.setattr(judge_operator, "THREADED", size)
+        monkeypatch.setattr(operator, "THREADED", size)
         system = surrogate(game, policy.local_policy, 7)
         found.append((system.best(values)[0].tobytes(), system.under(policy, values)[0].tobytes()))
     assert found[0] == found[1]
@@ -217,14 +218,14 @@ def test_fewer_planned_agents_bound_more(monkeypatch):
     sizes = {j: game.n_global_states * Histograms(j, 4).size * (j + 1) for j in (1, 2)}
     before = exact.everybody.upper
     for j in (2, 1):
-        monkeypatch.setattr(judge_joint, "LARGEST", sizes[j])
+        monkeypatch.setattr(joint, "LARGEST", sizes[j])
         found = surrogate_gaps(game, policy, tolerance=1e-9)
         assert found.everybody.method == "relaxation"
         assert f"a central plan of {j} of the 4 agents" in found.everybody.assumptions[-1]
         assert before <= found.everybody.upper + 1e-9
         assert exact.worst_everybody <= found.worst_everybody + 1e-9
         before = found.everybody.upper
-    monkeypatch.setattr(judge_joint, "LARGEST", 0)
+    monkeypatch.setattr(joint, "LARGEST", 0)
     found = surrogate_gaps(game, policy)
     assert found.everybody.upper >= before
     assert found.everybody.upper == pytest.approx(game.reward_range[1] / 0.2 - found.value[0])
@@ -234,7 +235,7 @@ def test_too_large_for_one_agent_is_told_and_bounded(monkeypatch):
     game = random_game(3, global_states=2, local_states=2, gamma=0.8, seed=2)
     policy = random_policy(np.random.default_rng(0), game, 3)
     exact = surrogate_gaps(game, policy)
-    monkeypatch.setattr(judge_agent, "HELD", 1)
+    monkeypatch.setattr(agent, "HELD", 1)
     found = surrogate_gaps(game, policy)
     assert found.agent.lower == 0.0
     assert exact.agent.upper <= found.agent.upper == pytest.approx(exact.everybody.upper)
@@ -245,8 +246,8 @@ def test_little_work_gives_true_but_wide_bounds(monkeypatch):
     game = random_game(3, global_states=2, local_states=2, gamma=0.8, seed=2)
     policy = random_policy(np.random.default_rng(0), game, 3)
     exact = surrogate_gaps(game, policy)
-    monkeypatch.setattr(judge_agent, "WORK", 1)
-    monkeypatch.setattr(judge_agent, "SEARCH", 1)
+    monkeypatch.setattr(agent, "WORK", 1)
+    monkeypatch.setattr(agent, "SEARCH", 1)
     found = surrogate_gaps(game, policy)
     assert exact.agent.upper <= found.agent.upper + 1e-9
     assert found.agent.lower == 0.0
@@ -257,7 +258,7 @@ def test_search_beyond_enumeration(monkeypatch):
     game = random_game(2, global_states=2, local_states=2, local_actions=2, gamma=0.8, seed=6)
     policy = random_policy(np.random.default_rng(1), game, 2)
     exact = surrogate_gaps(game, policy).agent
-    monkeypatch.setattr(judge_agent, "TABLES", 1)
+    monkeypatch.setattr(agent, "TABLES", 1)
     found = surrogate_gaps(game, policy).agent
     assert 0.0 < found.lower <= exact.lower + 1e-4
     assert found.witness is not None

@@ -11,12 +11,12 @@ from scipy.special import comb
 
 from eqsolve.errors import InvalidData
 from eqsolve.mean_field import InitialLaw, InvalidPolicy, SubsampledPolicy, uniform_policy
-from eqsolve.mean_field.agents import simulate_agents
-from eqsolve.mean_field.estimates import mean_and_half_width
-from eqsolve.mean_field.execution import estimate, simulate
-from eqsolve.mean_field.execution_kernels import _draw
-from eqsolve.mean_field.execution_tables import draw_histograms
 from eqsolve.mean_field.generators import random_game
+from eqsolve.mean_field.online.agents import simulate_agents
+from eqsolve.mean_field.online.estimates import mean_and_half_width
+from eqsolve.mean_field.online.execution import estimate, simulate
+from eqsolve.mean_field.online.execution_kernels import _draw
+from eqsolve.mean_field.online.execution_tables import draw_histograms
 from tests.mean_field import oracle
 from tests.mean_field.games import known, noisy, random_policy, small_game
 

@@ -12,7 +12,7 @@ from eqsolve.errors import InvalidData, InvalidGame
 from eqsolve.mean_field import Histograms, InitialLaw, InvalidPolicy
 from eqsolve.mean_field.generators import random_game, warehouse
 from eqsolve.mean_field.global_step import GlobalIteration, evaluate_global, solve_global
-from eqsolve.mean_field.stage import raised, stage
+from eqsolve.mean_field.operators.stage import raised, stage
 from tests.mean_field import oracle
 from tests.mean_field.games import PI_STAR, cases, known, random_policy, shifted, small_game, tiny_games
 
@@ -107,7 +107,7 @@ def test_raised_is_the_mean_over_samples(monkeypatch):
         drawn = [(crowd[i], crowd[j]) for i in range(4) for j in range(i)]
         expected[:, at] = np.mean([values[:, oracle.places(2, 3)[tuple(sorted(pair))]] for pair in drawn], axis=0)
     np.testing.assert_allclose(raised(values, 3, 2, 4), expected, atol=1e-14)
-    monkeypatch.setattr("eqsolve.mean_field.stage.COMPILE_FROM", 0)
+    monkeypatch.setattr("eqsolve.mean_field.operators.stage.COMPILE_FROM", 0)
     np.testing.assert_allclose(raised(values, 3, 2, 4), expected, atol=1e-14)
 
 
@@ -116,7 +116,7 @@ def test_the_twins_agree(monkeypatch):
     local = game.deterministic_local(PI_STAR)
     plain = solve_global(game, 6, local, 1e-6)
     for module in ("stage", "mixing", "shears"):
-        monkeypatch.setattr(f"eqsolve.mean_field.{module}.COMPILE_FROM", 0)
+        monkeypatch.setattr(f"eqsolve.mean_field.operators.{module}.COMPILE_FROM", 0)
     compiled = solve_global(game, 6, local, 1e-6)
     np.testing.assert_allclose(compiled.values, plain.values, atol=2e-6)
     assert compiled.sweeps == pytest.approx(plain.sweeps, abs=1)

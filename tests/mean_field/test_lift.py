@@ -7,7 +7,7 @@ import pytest
 
 from eqsolve.errors import InvalidData, UnknownName
 from eqsolve.mean_field import Histograms
-from eqsolve.mean_field.lift import THREADED_FROM, lift
+from eqsolve.mean_field.operators.lift import THREADED_FROM, lift
 from tests.mean_field import oracle
 from tests.mean_field.games import cases
 from tests.mean_field.transitions import convolved, matrices

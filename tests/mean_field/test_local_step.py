@@ -20,9 +20,9 @@ from eqsolve.mean_field.local_step import (
     n_deterministic,
     solve_local,
 )
-from eqsolve.mean_field.relaxations import full_information_mdp
+from eqsolve.mean_field.processes.relaxations import full_information_mdp
+from eqsolve.mean_field.processes.surrogate import surrogate_law
 from eqsolve.mean_field.solo import softmax_policy, solo_values
-from eqsolve.mean_field.surrogate import surrogate_law
 from eqsolve.mean_field.two_level import TwoLevel
 from tests.mean_field import oracle
 from tests.mean_field.games import random_local, random_policy, small_game, tiny_games

@@ -6,8 +6,8 @@ import pytest
 from eqsolve.errors import InvalidData, InvalidGame, UnknownName
 from eqsolve.mdp import optimality_gap
 from eqsolve.mean_field import StochasticReward
-from eqsolve.mean_field.noisy_learning import estimated_game, learn_noisy, mean_of_draws, reward_loss
-from eqsolve.mean_field.surrogate import surrogate_mdp
+from eqsolve.mean_field.learning.noisy_learning import estimated_game, learn_noisy, mean_of_draws, reward_loss
+from eqsolve.mean_field.processes.surrogate import surrogate_mdp
 from tests.mean_field import oracle
 from tests.mean_field.games import noisy, random_local, small_game
 

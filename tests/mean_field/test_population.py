@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from eqsolve.errors import InvalidData
 from eqsolve.mean_field import InitialLaw, InvalidPolicy, SubsampledPolicy, uniform_policy
-from eqsolve.mean_field.execution import simulate
 from eqsolve.mean_field.generators import random_game, warehouse
-from eqsolve.mean_field.judge_surrogate import spread, surrogate
+from eqsolve.mean_field.judge.surrogate import spread, surrogate
+from eqsolve.mean_field.online.execution import simulate
 from eqsolve.mean_field.population import population_bound, population_gap, population_parts
 from tests.mean_field import oracle
 from tests.mean_field.games import PI_STAR, random_policy, tiny_games

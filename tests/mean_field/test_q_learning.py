@@ -8,10 +8,10 @@ from eqsolve.driver import Status
 from eqsolve.driver.pack import from_bytes, to_bytes
 from eqsolve.errors import InvalidData, UnknownName
 from eqsolve.mdp import optimality_gap
-from eqsolve.mean_field import q_learning
-from eqsolve.mean_field.q_learning import QLearning, Trajectory, learn_from, learn_global, record
-from eqsolve.mean_field.stepping import run_alone
-from eqsolve.mean_field.surrogate import surrogate_mdp
+from eqsolve.mean_field.learning import q_learning
+from eqsolve.mean_field.learning.q_learning import QLearning, Trajectory, learn_from, learn_global, record
+from eqsolve.mean_field.learning.stepping import run_alone
+from eqsolve.mean_field.processes.surrogate import surrogate_mdp
 from tests.mean_field import oracle
 from tests.mean_field.games import PI_STAR, known, random_local, random_policy, small_game
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eqsolve.mean_field import Histograms
-from eqsolve.mean_field.shears import Shears, chain, lines
+from eqsolve.mean_field.operators.shears import Shears, chain, lines
 from tests.mean_field.oracle import move_law, places
 from tests.mean_field.transitions import convolved, matrices
 
@@ -94,7 +94,7 @@ def test_the_twins_agree(back, columns):
 
 
 def test_the_number_of_columns_may_be_compiled_in(monkeypatch):
-    from eqsolve.mean_field import shears
+    from eqsolve.mean_field.operators import shears
 
     rows, k = matrices(4, seed=3)["lazy"], 12
     values = np.random.default_rng(0).random((Histograms(k, 4).size, 5))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from eqsolve.errors import InvalidData, InvalidGame, UnknownName
 from eqsolve.mean_field import Histograms
 from eqsolve.mean_field.histograms import size
-from eqsolve.mean_field.tuples import histogram_of, parameterisation, project, spread, tuple_mdp, tuples
+from eqsolve.mean_field.processes.tuples import histogram_of, parameterisation, project, spread, tuple_mdp, tuples
 from tests.mean_field import games, oracle
 
 

@@ -14,7 +14,7 @@ from eqsolve.errors import InvalidData, InvalidGame
 from eqsolve.mean_field import Histograms, InitialLaw, InvalidPolicy, uniform_policy
 from eqsolve.mean_field.generators import warehouse
 from eqsolve.mean_field.global_step import solve_global
-from eqsolve.mean_field.linear import settle
+from eqsolve.mean_field.operators.linear import settle
 from eqsolve.mean_field.two_level import TwoLevel, default_population, two_level_value
 from tests.mean_field import oracle
 from tests.mean_field.games import PI_STAR, SHAPES, random_local, random_policy, small_game, tiny_games

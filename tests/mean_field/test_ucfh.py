@@ -13,12 +13,12 @@ from eqsolve.driver import Status
 from eqsolve.driver.pack import from_bytes, to_bytes
 from eqsolve.errors import InvalidData
 from eqsolve.mdp import FiniteMDP, InvalidMDP, optimal_policy, optimality_gap, value_bracket
-from eqsolve.mean_field.chained_learning import effective_horizon, learn_chained
 from eqsolve.mean_field.generators import random_game
-from eqsolve.mean_field.optimism import confidence_bounds, extreme_distribution, fixed_horizon_evi
+from eqsolve.mean_field.learning.chained_learning import effective_horizon, learn_chained
+from eqsolve.mean_field.learning.optimism import confidence_bounds, extreme_distribution, fixed_horizon_evi
+from eqsolve.mean_field.learning.stepping import run_alone
+from eqsolve.mean_field.learning.ucfh import UCFH, UCFHConstants, learn_episodic
 from eqsolve.mean_field.programs import optimistic_program
-from eqsolve.mean_field.stepping import run_alone
-from eqsolve.mean_field.ucfh import UCFH, UCFHConstants, learn_episodic
 from tests.mean_field.games import random_policy
 
 

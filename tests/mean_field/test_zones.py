@@ -7,7 +7,7 @@ import pytest
 
 from eqsolve.errors import InvalidData
 from eqsolve.mean_field import Histograms
-from eqsolve.mean_field.zones import DENSE, MOST, Dense, Zones, products
+from eqsolve.mean_field.operators.zones import DENSE, MOST, Dense, Zones, products
 from tests.mean_field.transitions import convolved, matrices
 
 

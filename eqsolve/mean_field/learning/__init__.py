@@ -1,0 +1,1 @@
+"""Learning from draws instead of planning: Q-learning, stochastic rewards, UCFH."""

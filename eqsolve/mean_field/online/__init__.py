@@ -1,0 +1,1 @@
+"""Playing a policy among all n agents."""

@@ -1,0 +1,1 @@
+"""The expectation over where k agents go, and what iterates with it."""

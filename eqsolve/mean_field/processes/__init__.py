@@ -1,0 +1,1 @@
+"""The processes that stand for a team of k agents: tuples, chains, relaxations."""
