@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any, TypeAlias, TypeVar
@@ -141,6 +141,24 @@ def frozen(array: npt.NDArray[Scalar], given: Any = None) -> npt.NDArray[Scalar]
         array = array.copy()
     array.setflags(write=False)
     return array
+
+
+def distinct_labels(what: str, given: Any, size: int, error: type[InvalidData] = InvalidData) -> tuple[str, ...]:
+    """Labels of ``size`` things, all different; none at all when none are given.
+
+    Raises
+    ------
+    error : not a list, another number of labels, or one twice.
+    """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise error(f"{what} is {given!r}, not a list of labels", "Leave it out for numbers.")
+    labels = tuple(str(one) for one in given)
+    if labels and len(labels) != size:
+        raise error(f"{what} has {len(labels)} labels, expected {size}")
+    if len(set(labels)) != len(labels):
+        twice = next(one for one in labels if labels.count(one) > 1)
+        raise error(f"{what} has the label {twice!r} twice")
+    return labels
 
 
 def transition_kernels(

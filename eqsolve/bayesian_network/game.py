@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from eqsolve.arrays import SUM, FloatArray, Kernel, float_array, frozen, int_array, real_number, transition_kernels
+from eqsolve.arrays import SUM, FloatArray, Kernel, distinct_labels, float_array, frozen, int_array, real_number, transition_kernels
 from eqsolve.bayesian_network.factors import LARGEST, Factor, as_factors, expand, in_words, is_listed
 from eqsolve.errors import InvalidGame
 from eqsolve.mdp import FiniteMDP
@@ -101,8 +101,8 @@ class CooperativeMarkovGame:
         if not self.n_states:
             raise InvalidGame("reward has no entries: there are no states")
         put(self, "name", str(name))
-        put(self, "states", _labels("states", states, self.n_states))
-        put(self, "agents", _labels("agents", agents, self.n_agents))
+        put(self, "states", distinct_labels("states", states, self.n_states, InvalidGame))
+        put(self, "agents", distinct_labels("agents", agents, self.n_agents, InvalidGame))
         put(self, "actions", _action_labels(actions, self.n_actions))
         kernel, moves = self._transitions(transition)
         put(self, "kernel", kernel)
@@ -285,18 +285,6 @@ def _check_mixture(moves: tuple[Factor, ...], S: int) -> None:
         raise InvalidGame(f"the transition factors of state {s} sum to {total[s]:.12g}, not 1")
 
 
-def _labels(what: str, given: Any, size: int) -> tuple[str, ...]:
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise InvalidGame(f"{what} is {given!r}, not a list of labels", "Leave it out for numbers.")
-    labels = tuple(str(one) for one in given)
-    if labels and len(labels) != size:
-        raise InvalidGame(f"{what} has {len(labels)} labels, expected {size}")
-    if len(set(labels)) != len(labels):
-        twice = next(one for one in labels if labels.count(one) > 1)
-        raise InvalidGame(f"{what} has the label {twice!r} twice")
-    return labels
-
-
 def _action_labels(given: Any, n_actions: tuple[int, ...]) -> tuple[tuple[str, ...], ...]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise InvalidGame(f"actions is {given!r}, not a list of labels", "Leave it out for numbers.")
@@ -307,4 +295,6 @@ def _action_labels(given: Any, n_actions: tuple[int, ...]) -> tuple[tuple[str, .
         listed = (listed,) * len(n_actions)
     if len(listed) != len(n_actions):
         raise InvalidGame(f"actions has {len(listed)} lists of labels, and there are {len(n_actions)} agents")
-    return tuple(_labels(f"actions[{i}]", one, m) for i, (one, m) in enumerate(zip(listed, n_actions, strict=True)))
+    return tuple(
+        distinct_labels(f"actions[{i}]", one, m, InvalidGame) for i, (one, m) in enumerate(zip(listed, n_actions, strict=True))
+    )

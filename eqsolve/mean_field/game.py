@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from eqsolve.arrays import (
     FloatArray,
     IntArray,
     check_shape,
+    distinct_labels,
     float_array,
     frozen,
     int_array,
@@ -96,7 +97,7 @@ class GlobalLocalGame:
         put(self, "gamma", real_number("gamma", self.gamma, above=0.0, below=1.0, error=InvalidGame))
         lengths = {"global_states": G, "local_states": Z, "global_actions": Ag, "local_actions": Al}
         for part, length in lengths.items():
-            put(self, part, _labels(part, getattr(self, part), length))
+            put(self, part, distinct_labels(part, getattr(self, part), length, InvalidGame))
         put(self, "name", str(self.name))
         put(self, "global_available", _available("global_available", self.global_available, (G, Ag)))
         put(self, "local_available", _available("local_available", self.local_available, (Z, Al)))
@@ -348,18 +349,6 @@ def _rewards(
                 "Leave the reward out: it is the mean of the noise.",
             )
     return noise, frozen(expected)
-
-
-def _labels(what: str, given: Any, size: int) -> tuple[str, ...]:
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise InvalidGame(f"{what} is {given!r}, not a list of labels", "Leave it out for numbers.")
-    labels = tuple(str(one) for one in given)
-    if labels and len(labels) != size:
-        raise InvalidGame(f"{what} has {len(labels)} labels, expected {size}")
-    if len(set(labels)) != len(labels):
-        twice = next(one for one in labels if labels.count(one) > 1)
-        raise InvalidGame(f"{what} has the label {twice!r} twice")
-    return labels
 
 
 def _some(number: int, what: str) -> str:

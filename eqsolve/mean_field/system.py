@@ -6,6 +6,7 @@ from eqsolve.driver import System
 from eqsolve.mean_field.alternating_marl import AlternatingMARL
 from eqsolve.mean_field.certificate import surrogate_gap
 from eqsolve.mean_field.game import GlobalLocalGame, describe
+from eqsolve.mean_field.learning.q_learning import QLearning
 from eqsolve.mean_field.two_level import two_level_value
 
 SEEN = 5
@@ -19,7 +20,7 @@ def _default(game: GlobalLocalGame) -> AlternatingMARL:
 MEAN_FIELD = System(
     name="mean_field",
     game=GlobalLocalGame,
-    algorithms=(AlternatingMARL,),
+    algorithms=(AlternatingMARL, QLearning),
     describe=describe,
     certify=surrogate_gap,
     value=two_level_value,

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from eqsolve.backends import Limits
-from eqsolve.driver import Status
+from eqsolve.driver import Result, Status, solve
 from eqsolve.driver.pack import from_bytes, to_bytes
 from eqsolve.errors import InvalidData, UnknownName
 from eqsolve.mdp import optimality_gap
+from eqsolve.mean_field.certificate import surrogate_gap
 from eqsolve.mean_field.learning import q_learning
 from eqsolve.mean_field.learning.q_learning import QLearning, Trajectory, learn_from, learn_global, record
 from eqsolve.mean_field.learning.stepping import run_alone
@@ -150,3 +151,15 @@ def test_bad_input_is_refused():
         learn_from(game, Trajectory([closed[0], 0], [0, 0], [closed[1]], [1.0]), QLearning(1))
     with pytest.raises(InvalidData, match="rewards has shape"):
         Trajectory([0, 1], [0, 0], [1], [1.0, 2.0])
+
+
+def test_the_driver_runs_it_and_certifies_what_it_learned(tmp_path):
+    game = known("warehouse")
+    method = QLearning(1, steps=20_000, chunk=10_000)
+    result = solve(game, method, seed=3)
+    assert (result.is_converged, result.iterations) == (True, 2)
+    learned = learn_global(game, method, seed=3).policy
+    np.testing.assert_array_equal(result.policy.global_policy, learned.global_policy)
+    assert result.gap == surrogate_gap(game, learned)
+    back = Result.load(result.save(tmp_path))
+    assert back.recertified() == result.gap
