@@ -96,7 +96,7 @@ def compare(bench: Bench, k: int, local_name: str, *, sampled: bool = True) -> N
     times = bench.compare(name, "solve", solved, repeats=repeats)
     exact: GlobalStep = found["eqsolve"]
     system = surrogate(game, local, k)
-    bench.compare(name, "certify", {"eqsolve": lambda: system.optimal(exact.values, 40 * TOLERANCE, 40)}, repeats=1)
+    bench.compare(name, "certify", {"eqsolve": lambda: system.optimal(exact.values, 2 * TOLERANCE, 400)}, repeats=1)
     print(f"  -> {exact.sweeps} sweeps, within {exact.radius:.1e} of the optimum", flush=True)
     for title, other in found.items():
         if isinstance(other, Sampled):

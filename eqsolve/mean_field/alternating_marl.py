@@ -106,8 +106,8 @@ class AlternatingMARL(Algorithm[GlobalLocalGame, Alternation, SubsampledPolicy])
         ``"sampled"`` by m samples of every next histogram (Algorithm 1); ``"rounded"`` as in the authors' code; ``"q_learning"``
         from a trajectory of m transitions per entry (Appendix E); ``"noisy"`` from m draws of stochastic rewards (Algorithm 10).
     local_step : ``"ascent"`` exact gradient of J[K, k] from several starts; ``"enumerate"`` all deterministic policies;
-        ``"chained"`` exact optimum of the chain of Algorithm 8, projected; ``"ucfh"`` learns on it (Algorithm 6); ``"softmax"`` as
-        in the authors' code; ``"fixed"`` none.
+        ``"chained"`` exact optimum of the chain of Algorithm 8, projected; ``"ucfh"`` learns on it (Algorithm 6), for toys: one
+        half-step plays up to 1,000 m episodes; ``"softmax"`` as in the authors' code; ``"fixed"`` none.
     starts : alternations, from the uniform local policy (or ``local_policy``), from constant actions, and at random.
     ascents : starts of each ascent. tolerance : in reward units. rounds : of each start at most. m : samples.
     local_policy : the first local policy, as (G, Z) actions or (G, Z, A_l) probabilities; uniform when left out.

@@ -18,7 +18,7 @@ from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.histograms import Histograms
 from eqsolve.mean_field.judge.agent import WORK, best_deviation, tagged_agent
 from eqsolve.mean_field.judge.bracket import Bracket, Interval, enclose, mean
-from eqsolve.mean_field.judge.joint import joint_bound, joint_level
+from eqsolve.mean_field.judge.joint import joint_bound, joint_level, joint_shift
 from eqsolve.mean_field.judge.surrogate import Surrogate, histogram_law, spread, surrogate
 from eqsolve.mean_field.policy import SubsampledPolicy
 
@@ -204,7 +204,8 @@ def _central_plan(seen: _Seen) -> _Plan:
     game, k = seen.system.game, seen.system.k
     level = joint_level(game, k)
     if level == 0:
-        most = game.reward_range[1] / (1.0 - game.gamma)
+        highest, shift = game.reward_range[1], joint_shift(game, k)
+        most = highest / (1.0 - shift[highest > 0.0])
         most += 1e-15 * abs(most)
         endless = "even the plan of one agent is too large; the upper end is the largest reward for ever"
         return _Plan(0, (most, most), np.full((1, 1), most), (endless,))

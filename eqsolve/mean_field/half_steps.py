@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from eqsolve.arrays import FloatArray
 from eqsolve.driver import Run
+from eqsolve.errors import InvalidData
 from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.histograms import Histograms, size
 from eqsolve.mean_field.initial import InitialLaw
@@ -22,8 +23,8 @@ from eqsolve.mean_field.two_level import Facing, TwoLevel, Valued
 
 ACCURATE = 0.1
 """Of UCFH, in units of the span of values."""
-EPISODES = 1_000
-"""Of UCFH, per sample that is asked for."""
+EPISODES, PLANNED = 1_000, 100_000
+"""Of UCFH: episodes per sample that is asked for, and pairs of states and actions times macro steps at most."""
 GlobalStepName: TypeAlias = Literal["exact", "ascent", "sampled", "rounded", "q_learning", "noisy"]
 LocalStepName: TypeAlias = Literal["ascent", "enumerate", "chained", "ucfh", "softmax", "fixed"]
 DRAWN: tuple[str, ...] = ("sampled", "q_learning", "noisy", "ucfh")
@@ -163,6 +164,11 @@ def ucfh_step(ask: Ask) -> LocalProposal:
 
     chain = chained_mdp(ask.game, ask.policy, hide_pending=True)
     horizon = ceil(1.0 / (1.0 - ask.game.gamma))
+    if chain.mdp.n_pairs * horizon > PLANNED:
+        raise InvalidData(
+            f"UCFH would plan for {chain.mdp.n_pairs:,} pairs of states and actions over {horizon:,} macro steps, again and again",
+            f"It is meant for toys of at most {PLANNED:,} in all; use local_step: ascent, a smaller k, or a smaller discount.",
+        )
     method = UCFH(accuracy=max(ask.tolerance, ACCURATE * ask.game.value_span), episodes=EPISODES * ask.m, block=ask.m)
     plan = learn_episodic(chain.episodic(horizon), method, seed=_seed(ask), limits=ask.run.remaining()).policy
     pairs = np.arange(chain.mdp.n_pairs)

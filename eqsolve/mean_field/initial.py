@@ -175,20 +175,23 @@ def _log_power(p: float, d: npt.ArrayLike) -> FloatArray:
 
 def _log_rising(alpha: float, d: npt.ArrayLike) -> FloatArray:
     """log of alpha (alpha + 1) ... (alpha + d - 1)."""
-    from scipy.special import gammaln
-
-    met = np.asarray(d)
-    if alpha == 0.0:
-        return np.where(met > 0, -np.inf, 0.0)
-    return np.asarray(gammaln(alpha + met) - gammaln(alpha))
+    return _log_product(alpha, d, 1.0)
 
 
 def _log_choose(n: float, d: npt.ArrayLike) -> FloatArray:
     """log of n over d; minus infinity where d > n."""
-    taken = np.asarray(d)
-    inside = np.minimum(taken, n)
-    logs = _log_factorial(n) - _log_factorial(inside) - _log_factorial(n - inside)
-    return np.where(taken > n, -np.inf, logs)
+    return np.asarray(_log_product(n, d, -1.0) - _log_factorial(d))
+
+
+def _log_product(first: float, d: npt.ArrayLike, step: float) -> FloatArray:
+    """log of the product of d factors: first, first + step, ...; those below 0 count as 0.
+
+    Of a large first factor the difference of two logarithms of the gamma function would have no correct digit.
+    """
+    numbers = np.asarray(d)
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.maximum(first + step * np.arange(int(numbers.max(initial=0))), 0.0))
+    return np.asarray(np.concatenate([[0.0], np.cumsum(logs)])[numbers])
 
 
 def _not_negative(name: str, array: FloatArray, what: str) -> None:

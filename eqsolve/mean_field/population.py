@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,11 @@ VALUES = 60_000
 DRAWS = 16
 """Histograms drawn from each rollout's first agents for the control variate."""
 TOLERANCE, SWEEPS = 1e-4, 1_000
+SAME = (
+    *("global_kernel", "local_kernel", "global_reward", "local_reward", "global_available", "local_available"),
+    *("gamma", "initial law", "initial law", "initial law"),
+)
+"""What the games of a bound and of a policy share."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,10 +43,12 @@ class PopulationBound:
 
     Parameters
     ----------
-    level : k'. against : ``"global"``: the global agent sees all n agents, the local policy being kept; ``"everybody"``: a planner
-        of all actions. local_policy : (G, Z, A_l) that is kept. values : (N_k', G) near V_k'^*. value : true bounds of its mean.
+    game : whose it is. level : k'. against : ``"global"``: the global agent sees all n agents, the local policy being kept;
+        ``"everybody"``: a planner of all actions. local_policy : (G, Z, A_l) that is kept. values : (N_k', G) near V_k'^*.
+    value : true bounds of its mean.
     """
 
+    game: GlobalLocalGame
     level: int
     against: Against
     local_policy: FloatArray
@@ -118,11 +125,11 @@ def population_bound(
             raise InvalidData("not even the plan of one agent can be held", "Take the bound against the global agent.")
         k = largest if level is None else whole_number("level", level, 1, most=largest)
         found = joint_bound(game, k, width, most)
-        return PopulationBound(k, against, kept, found.middle, mean(histogram_law(game, k), found))
+        return PopulationBound(game, k, against, kept, found.middle, mean(histogram_law(game, k), found))
     k = _level(game) if level is None else whole_number("level", level, 1, most=game.n)
     system = surrogate(game, kept, k)
     found = system.optimal(None if hint is None else float_array("hint", hint), width, most)
-    return PopulationBound(k, against, kept, found.middle, mean(system.law, found))
+    return PopulationBound(game, k, against, kept, found.middle, mean(system.law, found))
 
 
 def population_gap(
@@ -152,7 +159,8 @@ def population_gap(
 
     Raises
     ------
-    InvalidPolicy : of another game. InvalidData : a bound for another local policy; see ``population_bound`` and ``simulate``.
+    InvalidPolicy : of another game. InvalidData : a bound of another game or for another local policy; see ``population_bound``
+        and ``simulate``.
 
     Notes
     -----
@@ -185,8 +193,8 @@ def population_parts(
     policy.check(game)
     if bound is None:
         bound = population_bound(game, policy.local_policy, level, hint=policy.hint if level == policy.k else None)
-    elif bound.against == "global" and not np.array_equal(bound.local_policy, policy.local_policy):
-        raise InvalidData("the bound is for another local policy", "Make one by population_bound for the local policy of this one.")
+    else:
+        _check_bound(bound, game, policy)
     H = _steps(game) if steps is None else whole_number("steps", steps, 1)
     rng = np.random.default_rng(seed)
     runs = simulate(game, policy, rollouts, H, rng)
@@ -195,6 +203,24 @@ def population_parts(
     later = game.gamma**H * game.reward_range[0] / (1.0 - game.gamma)
     upper = max(0.0, bound.value[1] - value + half - later)
     return PopulationGap(bound, runs.estimate(confidence), bound.value[1] - value, half, confidence, float(upper))
+
+
+def _check_bound(bound: PopulationBound, game: GlobalLocalGame, policy: SubsampledPolicy) -> None:
+    if bound.against == "global" and not np.array_equal(bound.local_policy, policy.local_policy):
+        raise InvalidData("the bound is for another local policy", "Make one by population_bound for the local policy of this one.")
+    if bound.level > game.n:
+        raise InvalidData(f"the bound is that of {bound.level:,} local agents, and there are {game.n:,}", "Take a lower level.")
+    for what, one, other in zip(SAME, _told(bound.game), _told(game), strict=True):
+        if not np.array_equal(one, other):
+            raise InvalidData(f"the bound is of a game of another {what}", "Make one by population_bound for this game.")
+
+
+def _told(game: GlobalLocalGame) -> tuple[Any, ...]:
+    """What a bound depends on, in the order of ``SAME``; n only limits its level."""
+    law = game.initial
+    kernels, rewards = (game.global_kernel, game.local_kernel), (game.global_reward, game.local_reward)
+    here = (game.global_available, game.local_available)
+    return (*kernels, *rewards, *here, game.gamma, law.kind, law.global_law, law.local)
 
 
 def _with_control(game: GlobalLocalGame, bound: PopulationBound, runs: Rollouts, rng: np.random.Generator) -> FloatArray:

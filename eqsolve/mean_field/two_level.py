@@ -13,6 +13,7 @@ from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.histograms import Histograms, affordable, largest_k, size
 from eqsolve.mean_field.operators.lift import ACCURACY, Lift, lift
 from eqsolve.mean_field.operators.linear import settle
+from eqsolve.mean_field.operators.stage import raised, rate
 from eqsolve.mean_field.policy import SubsampledPolicy
 
 MODERATE = 12_000
@@ -135,16 +136,8 @@ class TwoLevel:
         """
         G, Z = self.game.n_global_states, self.game.n_local_states
         rows = float_array("global_rows", global_rows, (G, Histograms(self.k, Z).size, None))
-        seen = np.ascontiguousarray(rows.transpose(0, 2, 1))
-        for agents in range(self.k + 1, self.K + 1):
-            larger = Histograms(agents, Z)
-            shares = larger.table / agents
-            total = np.zeros((*seen.shape[:2], larger.size))
-            for z in range(Z):
-                there = np.flatnonzero(shares[:, z])
-                total[:, :, there] += shares[there, z] * seen[:, :, larger.without(z)[there]]
-            seen = total
-        return seen
+        A = rows.shape[2]
+        return raised(rows.transpose(0, 2, 1).reshape(G * A, -1), Z, self.k, self.K).reshape(G, A, -1)
 
     def unmixed(self, mass: FloatArray) -> FloatArray:
         """(G, A, N_k) the adjoint of ``mixed``: numbers (G, A, N_K) shared out among what may be seen of each histogram."""
@@ -225,6 +218,10 @@ class Facing:
         ----------
         tolerance : of the value, in reward units; not narrower than rounding allows, and ``radius`` tells what was reached.
         start : (G, N_K) values to begin with. beaten : stop as soon as the value is certainly below.
+
+        Raises
+        ------
+        InvalidGame : sums of rows of the kernels are so far above 1 that values may be infinite.
         """
         bound = real_number("tolerance", tolerance, above=0.0)
         game, K = self.surrogate.game, self.surrogate.K
@@ -237,6 +234,7 @@ class Facing:
         # A sweep's rounding, and by how much rows that sum to 1 within 1e-9 only change a constant.
         noise = operator.error + (4 * game.n_global_states + K * game.n_local_states + 16) * UNIT
         uneven = float(np.abs(self.moves.sum(axis=1) - 1.0).max()) + K * float(np.abs(rows.sum(axis=2) - 1.0).max())
+        endless = 1.0 + rate(gamma, 1.01 * uneven)
         best: Valued | None = None
         sweeps = 0
 
@@ -247,8 +245,8 @@ class Facing:
             nonlocal best, sweeps
             sweeps += 1
             low, high = float(change.min()), float(change.max())
-            rounding = 2.0 * noise * (float(np.abs(values).max()) + largest) / (1.0 - gamma)
-            rounding += 1.5 * shift * uneven * max(abs(low), abs(high)) / (1.0 - gamma)
+            rounding = 2.0 * noise * (float(np.abs(values).max()) + largest) * endless
+            rounding += 1.02 * shift * uneven * max(abs(low), abs(high)) * endless
             radius = shift * (high - low) / 2.0 + rounding
             if best is None or radius < best.radius:
                 settled = values + shift * (low + high) / 2.0

@@ -142,6 +142,8 @@ def returns(work: Work, games: Mapping[str, GlobalLocalGame], found: Mapping[str
         share = f"{100 * row['mode']:.1f} %"
         shown.append((row["rewards"], row["method"], str(row["k"]), earned, share, value, f"{row['bound']:.3f}", gap, certified))
     title = f"Returns among {ROBOTS:,} robots in {STEPS} steps, and how far the policies are from the best at most"
+    if not work.quick:
+        title += f" (beyond k = {FULL} the robots keep to the policy found there)"
     runs = [row["certified"] for row in rows if row["certified"] is not None]
     return Part("returns", title, rows, shown, {"returns": figures.returns_figure(rows)}, len(runs), sum(runs))
 

@@ -154,6 +154,10 @@ def test_ucfh_learns_a_local_policy(monkeypatch):
     result = solved(game, 1, local_step="ucfh", m=5, limits=Limits(iterations=2))
     assert result.iterations == 2
     game.check_local(result.policy.local_policy)
+    monkeypatch.setattr("eqsolve.mean_field.half_steps.PLANNED", 10)
+    with pytest.raises(InvalidData, match="UCFH would plan for") as refused:
+        solved(game, 1, local_step="ucfh", limits=Limits(iterations=2))
+    assert "local_step: ascent" in str(refused.value)
 
 
 def test_a_fixed_local_policy_takes_one_global_step():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eqsolve.errors import InvalidData, InvalidGame
-from eqsolve.mean_field import Histograms, InvalidPolicy, SubsampledPolicy, uniform_policy
+from eqsolve.mean_field import GlobalLocalGame, Histograms, InvalidPolicy, SubsampledPolicy, TwoLevel, uniform_policy
 from eqsolve.mean_field.certificate import policy_value, surrogate_gap, surrogate_gaps, value_interval
 from eqsolve.mean_field.generators import random_game, warehouse
 from eqsolve.mean_field.judge import agent, joint, operator
@@ -319,3 +319,23 @@ def test_bad_input():
         policy_value(game, policy, sweeps=0)
     with pytest.raises(InvalidPolicy, match="the game has 3 and 2"):
         surrogate_gap(random_game(4, local_states=2), policy)
+
+
+def test_rows_above_one_widen_the_bounds_or_are_refused():
+    """Sums of rows within 1e-9 of 1 are allowed, and may bring the discount of three agents to 1: values are infinite there."""
+
+    def game(gamma):
+        more = np.array([[0.5 + 4e-10, 0.5]] * 2)
+        kernels = np.stack([more, more], axis=1), more[:, None, None, :].repeat(2, axis=1)
+        return GlobalLocalGame(*kernels, np.eye(2), np.zeros((2, 2, 1)), 3, gamma)
+
+    near, over = game(1.0 - 1e-8), game(1.0 - 1e-10)
+    mass = near.gamma * (1.0 + 4e-10) ** 4
+    exact = 0.5 / (1.0 - mass)
+    low, high = value_interval(near, uniform_policy(near, 3))
+    assert low - 1e-6 * exact <= exact <= high + 1e-6 * exact
+    valued = TwoLevel(near, 3, 3).value(uniform_policy(near, 3))
+    assert valued.lower <= exact <= valued.upper
+    for judged in (surrogate_gap, value_interval, lambda one, policy: TwoLevel(one, 3, 3).value(policy)):
+        with pytest.raises(InvalidGame, match="values may be infinite"):
+            judged(over, uniform_policy(over, 3))

@@ -11,10 +11,11 @@ from eqsolve.errors import InvalidData, UnknownName
 from eqsolve.mdp import FiniteMDP, InvalidMDP, evaluate, optimal_policy, optimality_gap, random_mdp
 from eqsolve.mean_field import InitialLaw, SubsampledPolicy
 from eqsolve.mean_field.generators import random_game, warehouse
+from eqsolve.mean_field.operators.zones import moves
 from eqsolve.mean_field.policy import InvalidPolicy
 from eqsolve.mean_field.processes.chained import chained_mdp, chained_response, chained_size, deciding_states
 from eqsolve.mean_field.processes.relaxations import full_information_mdp, joint_mdp
-from eqsolve.mean_field.processes.surrogate import moves, surrogate_mdp
+from eqsolve.mean_field.processes.surrogate import surrogate_mdp
 from tests.mean_field import oracle
 from tests.mean_field.games import PI_STAR, SHAPES, cases, known, random_local, random_policy, small_game, tiny_games
 

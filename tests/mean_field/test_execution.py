@@ -17,6 +17,7 @@ from eqsolve.mean_field.online.estimates import mean_and_half_width
 from eqsolve.mean_field.online.execution import estimate, simulate
 from eqsolve.mean_field.online.execution_kernels import _draw
 from eqsolve.mean_field.online.execution_tables import draw_histograms
+from eqsolve.mean_field.two_level import TwoLevel
 from tests.mean_field import oracle
 from tests.mean_field.games import known, noisy, random_policy, small_game
 
@@ -44,6 +45,14 @@ def test_the_exact_value_is_inside_the_interval(game, policy, i):
         found = runs.estimate(SURE)
         assert found.lower <= exact <= found.upper
         assert found.truncation == pytest.approx(0.7**25 * game.reward_bound / 0.3)
+
+
+@pytest.mark.parametrize(("game", "policy", "i"), list(twenty_games()))
+def test_the_two_level_value_is_inside_the_interval_of_agents_one_by_one(game, policy, i):
+    value = TwoLevel(game, game.n, policy.k).value(policy)
+    returns = simulate_agents(game, policy, 80, 20, np.random.default_rng([i, 1]))
+    mean, half = mean_and_half_width(returns, np.zeros(len(returns), dtype=np.int64), None, SURE)
+    assert abs(value.value - mean) <= half + value.radius + 0.7**20 * game.reward_bound / 0.3
 
 
 @pytest.mark.parametrize(("order", "noise"), [("current", True), ("next", False)])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import comb
+
 import numpy as np
 import pytest
 
@@ -31,6 +34,16 @@ def test_laws_of_histograms_agent_by_agent(name, K):
     assert np.outer(law.global_law, found) == pytest.approx(oracle.initial_law(game_with(law), K), abs=1e-14)
     assert found.sum() == pytest.approx(1.0, abs=1e-12)
     assert Histograms(K, 3).table.T @ found / K == pytest.approx(law.moments(), abs=1e-13)
+
+
+@pytest.mark.parametrize("n", [10**7, 10**15])
+def test_laws_of_very_many_agents_are_exact(n):
+    law, some = InitialLaw([1.0], "counts", [n // 2, n - n // 2]), Histograms(12, 2)
+    exact = [Fraction(comb(n // 2, int(a)) * comb(n - n // 2, int(b)), comb(n, 12)) for a, b in some.table]
+    assert law.histogram_law(some) == pytest.approx([float(one) for one in exact], rel=1e-12)
+    wide = InitialLaw([1.0], "dirichlet", [float(n), float(n)]).histogram_law(some)
+    assert wide == pytest.approx(InitialLaw([1.0], "iid", [0.5, 0.5]).histogram_law(some), rel=100 * 12**2 / n + 1e-12)
+    assert wide.sum() == pytest.approx(1.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", LAWS)

@@ -75,6 +75,24 @@ def test_the_true_gap_is_inside(kind, local, seed):
             assert f"the values of {level} local agents" in gap.assumptions[0]
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"gamma": 0.6}, "of a game of another gamma"),
+        ({"global_reward": np.full((2, 2), 9.0)}, "of a game of another global_reward"),
+        ({"initial": InitialLaw([0.4, 0.6], "iid", np.array([0.5, 0.5]))}, "of a game of another initial law"),
+        ({"n": 2}, "that of 3 local agents, and there are 2"),
+    ],
+)
+def test_a_bound_of_another_game_is_refused(change, told):
+    game = tiny(0)
+    bound, other = population_bound(game, game.uniform_local(), 3), replace(game, **change)
+    with pytest.raises(InvalidData, match=told):
+        population_parts(other, uniform_policy(other, 2), bound=bound, rollouts=10)
+    larger = game.with_n(50)
+    assert population_parts(larger, uniform_policy(larger, 2), bound=bound, rollouts=10).bound is bound
+
+
 def test_short_rollouts_are_paid_for():
     game = tiny(0)
     policy = uniform_policy(game, 2)

@@ -2,7 +2,8 @@
 
 from eqsolve.aggregative.congestion_games.actions import Actions, Cheapest, ListedActions, Routes
 from eqsolve.aggregative.congestion_games.atomic import AtomicRouting
-from eqsolve.aggregative.congestion_games.beckmann import beckmann_flows, beckmann_program
+from eqsolve.aggregative.congestion_games.beckmann import beckmann_flows, beckmann_program, objective_of
+from eqsolve.aggregative.congestion_games.bounds import selection_loss
 from eqsolve.aggregative.congestion_games.certificate import WardropGaps, certify, regret_histogram, vehicle_gains, wardrop_gaps
 from eqsolve.aggregative.congestion_games.cost_terms import NoConvexProgram
 from eqsolve.aggregative.congestion_games.costs import (
@@ -36,12 +37,12 @@ from eqsolve.aggregative.congestion_games.optimum import (
 )
 from eqsolve.aggregative.congestion_games.path_equilibrium import PathEquilibrium
 from eqsolve.aggregative.congestion_games.piecewise import piecewise_bracket, piecewise_program
-from eqsolve.aggregative.congestion_games.potential import beckmann, rosenthal
+from eqsolve.aggregative.congestion_games.potential import beckmann, rosenthal, rosenthal_change, weighted_potential
 from eqsolve.aggregative.congestion_games.programs import all_or_nothing_program, master_program, selection_program
 from eqsolve.aggregative.congestion_games.result import CongestionResult
 from eqsolve.aggregative.congestion_games.selection import Selection, select_flows, select_within
 from eqsolve.aggregative.congestion_games.tntp import Roads, read_flow, read_game, read_net, read_nodes, read_trips
-from eqsolve.aggregative.congestion_games.vertex_program import vertex_program
+from eqsolve.aggregative.congestion_games.vertex_program import vertex_flows, vertex_program
 
 __all__ = [
     "Actions",
@@ -85,6 +86,7 @@ __all__ = [
     "grid_city",
     "marginal_cost_tolls",
     "master_program",
+    "objective_of",
     "parallel_links",
     "piecewise_bracket",
     "piecewise_program",
@@ -99,12 +101,16 @@ __all__ = [
     "read_trips",
     "regret_histogram",
     "rosenthal",
+    "rosenthal_change",
     "select_flows",
     "select_within",
+    "selection_loss",
     "selection_program",
     "system_optimum",
     "tolled_equilibrium",
     "vehicle_gains",
+    "vertex_flows",
     "vertex_program",
     "wardrop_gaps",
+    "weighted_potential",
 ]

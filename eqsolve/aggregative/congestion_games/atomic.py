@@ -23,7 +23,7 @@ from eqsolve.backends import Outcome, Termination, solve_program
 from eqsolve.certificates import Bound
 from eqsolve.driver import Algorithm, NothingReached, OutOfTime, Record, Result, Run, Status
 from eqsolve.driver.report import Line, entry
-from eqsolve.errors import InvalidData, unknown
+from eqsolve.errors import InvalidData
 from eqsolve.programs import Program
 
 STAGES = ("equilibrium", "vertex", "rounding", "polish")
@@ -229,14 +229,16 @@ class AtomicRouting(Algorithm[CongestionGame, AtomicState, PathFlows]):
         return ""
 
     def program(self, result: Result[CongestionGame, AtomicState, PathFlows], *which: Any) -> Program:
-        """The vertex program.
+        """``vertex`` (that of the run, also when nothing is named), or one of ``named_program`` at the final flows.
 
         Raises
         ------
-        UnknownName : another name than ``vertex``. InvalidData : the run had none.
+        UnknownName : another name. InvalidData : the run had no vertex program. NoConvexProgram : costs that a program cannot have.
         """
         if which not in ((), ("vertex",)):
-            raise unknown("program", ":".join(map(str, which)), ("vertex",))
+            from eqsolve.aggregative.congestion_games.programs import named_program
+
+            return named_program(result.game, result.policy, *which)
         if result.state.fractional is None:
             raise InvalidData("the run had no fractional equilibrium, and so no vertex program")
         return vertex_program(result.game, result.state.fractional, self.slack)

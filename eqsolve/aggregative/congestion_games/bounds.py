@@ -12,6 +12,7 @@ from eqsolve.arrays import FloatArray, float_array, real_number
 from eqsolve.certificates import Bound
 
 FALLING = "a cost falls with its flow"
+SAMPLED = "slopes of costs given by functions that are not said to be convex are known from samples only"
 
 
 def rounding_exists(game: CongestionGame) -> Bound:
@@ -23,9 +24,10 @@ def rounding_exists(game: CongestionGame) -> Bound:
     name, source = "existence", "vertex rounding of a Wardrop equilibrium"
     if not game.costs.is_nondecreasing:
         return Bound(name, None, source, failed=(FALLING,))
-    total = float(game.demand.sum())
+    if not game.costs.is_convex and game.costs.breakpoints() is None:
+        return Bound(name, None, source, failed=(SAMPLED,))
     most = game.n_coordinates * float(game.weight.max()) / 2
-    lipschitz = game.costs.steepest(np.full(game.n_coordinates, total + most))
+    lipschitz = game.costs.steepest(np.full(game.n_coordinates, float(game.demand.sum())))
     return Bound(name, float(most * lipschitz.sum()), source, {"R w / 2": most, "sum of L": float(lipschitz.sum())})
 
 
@@ -50,8 +52,8 @@ def vertex_rounding(game: CongestionGame, flows: PathFlows, regret: float) -> Bo
 
     .. math:: \epsilon + \sum_r \max\{c_r(x_r + D_r) - c_r(x_r),\ c_r(x_r) - c_r(x_r - D_r)\}
 
-    with D_r the most that rounding changes the load (``load_reach``). *Proof.* Let y be the rounded loads, and p, q the paths
-    driven and turned to. As costs do not fall, a deviation gains at most
+    with D_r the most that rounding changes the load (``load_reach``), and loads between none and all the demand. *Proof.* Let y be
+    the rounded loads, and p, q the paths driven and turned to. As costs do not fall, a deviation gains at most
     :math:`\sum_{p \setminus q} c_r(y_r) - \sum_{q \setminus p} c_r(y_r)`; each resource is counted once, and at the fractional
     loads x the same is at most the regret.
 
@@ -69,7 +71,7 @@ def vertex_rounding(game: CongestionGame, flows: PathFlows, regret: float) -> Bo
         return Bound(name, None, source, failed=tuple(failed))
     x, reach = game.aggregator(flows), load_reach(game, flows)
     now = game.costs.cost(x)
-    up = game.costs.cost(x + reach) - now
+    up = game.costs.cost(np.minimum(x + reach, max(float(game.demand.sum()), float(x.max())))) - now
     down = now - game.costs.cost(np.maximum(x - reach, 0.0))
     change = float(np.maximum(up, down).sum())
     return Bound(name, epsilon + change, source, {"regret": epsilon, "change of costs": change})

@@ -14,7 +14,7 @@ from eqsolve.aggregative.congestion_games.game import CongestionGame
 from eqsolve.arrays import FloatArray, IntArray
 from eqsolve.certificates import GapCertificate, Witness
 from eqsolve.certificates.gap import EXACT_WIDTH
-from eqsolve.errors import InvalidData
+from eqsolve.errors import InvalidData, InvalidGame
 
 ROUNDING = 1e-12
 """Difference of two costs of one path, relative to it, that is rounding."""
@@ -68,12 +68,12 @@ def certify(game: CongestionGame, flows: PathFlows) -> GapCertificate:
 
     Returns
     -------
-    GapCertificate "NE"; "exact" where node potentials prove the distances that it rests on to the last bit, as they always should.
-    The witness names the type, the path driven and the better one, and the gain as a share of the trip.
+    GapCertificate "NE"; "exact" where node potentials prove the distances that it rests on, up to the rounding of sums, as they
+    always should. The witness names the type, the path driven and the better one, and the gain as a share of the trip.
 
     Raises
     ------
-    InvalidGame : the flows are not those of the game.
+    InvalidGame : the flows are not those of the game; a cost is negative or not finite at their loads.
     """
     flows.check(game)
     found = atomic_deviation(game, flows) if flows.atomic else wardrop_deviation(game, flows)
@@ -145,7 +145,7 @@ def regret_histogram(game: CongestionGame, flows: PathFlows, bins: int | npt.Arr
 
 def wardrop_gaps(game: CongestionGame, flows: PathFlows) -> WardropGaps:
     """Wardrop regret, relative gap and average excess cost of flows, whole or not, against proven distances."""
-    cost = game.costs.cost(game.aggregator(flows))
+    cost = _costs(game, game.aggregator(flows))
     least = action_search(game.actions).least(cost, np.arange(game.n_types))
     costs = flows.path_costs(cost)
     excess = costs - least[flows.type_of]
@@ -157,7 +157,7 @@ def wardrop_gaps(game: CongestionGame, flows: PathFlows) -> WardropGaps:
 
 def wardrop_deviation(game: CongestionGame, flows: PathFlows) -> Deviation:
     """The used path that costs most in excess of the cheapest action."""
-    cost = game.costs.cost(game.aggregator(flows))
+    cost = _costs(game, game.aggregator(flows))
     gaps = wardrop_gaps(game, flows)
     p = int(np.argmax(np.where(flows.flow > 0, gaps.excess, -np.inf)))
     search = action_search(game.actions).above(cost)
@@ -184,15 +184,31 @@ class _Part:
         return _searched(self.search, int(self.flows.type_of[p]), p, own, cost, self.now, self.joined)
 
 
+def _costs(game: CongestionGame, x: FloatArray) -> FloatArray:
+    """The costs (R,) at some loads, of which those beyond the whole demand, that nobody can meet, count as the whole demand.
+
+    Raises
+    ------
+    InvalidGame : a cost that is negative or not finite there, which no sample had shown.
+    """
+    x = np.minimum(x, float(game.demand.sum()))
+    cost = game.costs.cost(x)
+    wrong = ~(np.isfinite(cost) & (cost >= 0))
+    if wrong.any():
+        r = int(np.argmax(wrong))
+        raise InvalidGame(f"the cost of resource {game.resource_label(r)} is {cost[r]:g} at flow {x[r]:g}, not 0 or more")
+    return cost
+
+
 def _parts(game: CongestionGame, flows: PathFlows) -> list[_Part]:
     x = game.aggregator(flows)
-    now = game.costs.cost(x)
+    now = _costs(game, x)
     search = action_search(game.actions)
     used = np.flatnonzero(flows.flow > 0)
     weight = game.weight[flows.type_of[used]]
     parts = []
     for w in np.unique(weight):
-        joined = game.costs.cost(x + w)
+        joined = _costs(game, x + w)
         paths = used[weight == w]
         types, row = np.unique(flows.type_of[paths], return_inverse=True)
         above = search.above(np.minimum(now, joined))

@@ -69,10 +69,6 @@ class Costs(ABC):
         """Flows and costs at the kinks, one pair per resource; None where costs are not piecewise linear."""
         return None
 
-    @abstractmethod
-    def signature(self) -> FloatArray | None:
-        """Numbers (R, L) that are equal for two resources only if their costs are; None where that is not known."""
-
     def check(self, most: FloatArray, label: Callable[[int], str] = "resource {}".format) -> None:
         """Try the costs at flows between 0 and ``most`` (R,).
 

@@ -60,10 +60,6 @@ class MarginalCosts(Costs):
         powers = self.costs.powers()
         return None if powers is None else (powers[0] * (1.0 + powers[1]), powers[1])
 
-    def signature(self) -> FloatArray | None:
-        """That of the costs."""
-        return self.costs.signature()
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TolledCosts(Costs):
@@ -139,11 +135,6 @@ class TolledCosts(Costs):
         """The same flows, dearer."""
         points = self.costs.breakpoints()
         return None if points is None else tuple((x, c + toll) for (x, c), toll in zip(points, self.toll.tolist(), strict=True))
-
-    def signature(self) -> FloatArray | None:
-        """That of the costs, and the toll."""
-        own = self.costs.signature()
-        return None if own is None else np.column_stack((own, self.toll))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,15 +242,3 @@ class MixedCosts(Costs):
             for r, pair in zip(own.tolist(), points, strict=True):
                 found[r] = pair
         return tuple(found)
-
-    def signature(self) -> FloatArray | None:
-        """The family, and its own numbers."""
-        found = [one.signature() for one in self.families]
-        numbers = [one for one in found if one is not None]
-        if len(numbers) < len(found):
-            return None
-        table = np.zeros((self.size, 1 + max((one.shape[1] for one in numbers), default=0)))
-        table[:, 0] = self.which
-        for one, own in zip(numbers, self._place, strict=True):
-            table[own, 1 : 1 + one.shape[1]] = one
-        return table

@@ -86,7 +86,7 @@ class FrankWolfe(Algorithm[CongestionGame, FrankWolfeState, PathFlows]):
         ------
         NoConvexProgram : costs that may fall with the flow.
         """
-        require_nondecreasing(game.costs, game.name)
+        require_nondecreasing(game.costs, repr(game.name))
         return _at(game, PathSet.all_or_nothing(game, game.costs.cost(np.zeros(game.n_coordinates))), -np.inf, 1.0)
 
     def step(self, game: CongestionGame, state: FrankWolfeState, run: Run) -> tuple[FrankWolfeState, Record]:

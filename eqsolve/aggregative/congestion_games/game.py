@@ -157,6 +157,8 @@ class CongestionGame:
     def as_aggregative(self, most: int = MOST_LISTED) -> AggregativeGame:
         """The same game with listed actions, for the general methods: payoffs are minus the costs of an action.
 
+        The Lipschitz constants of costs that are given by functions come from samples of their derivatives.
+
         The aggregator is the flow x, which counts the player itself. The welfare weights are minus the cost without any flow, times
         the weight: welfare of the aggregative game is linear, and the social cost is not.
 

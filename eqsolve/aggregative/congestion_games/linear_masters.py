@@ -185,7 +185,7 @@ class LinearMasters(Algorithm[CongestionGame, LinearMastersState, PathFlows]):
         UnknownName : another name. NoConvexProgram : no cones describe the costs.
         """
         game, state = result.game, result.state
-        if not which or which[0] == "master":
+        if which in ((), ("master",)):
             return master_program(game, state.paths, points_around(game, state.at, state.width))
         return named_program(game, result.policy, *which)
 

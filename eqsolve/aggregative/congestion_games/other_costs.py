@@ -116,10 +116,6 @@ class PiecewiseLinearCosts(Costs):
         """What was given."""
         return tuple(zip(self.flow, self.cost_at, strict=True))
 
-    def signature(self) -> FloatArray:
-        """Points, filled up to the same length."""
-        return np.hstack((np.where(np.isfinite(self._nodes), self._nodes, -1.0), self._values))
-
 
 class CallableCosts(Costs):
     """Any functions of the flows, with the user's word on their monotonicity.
@@ -127,7 +123,8 @@ class CallableCosts(Costs):
     Parameters
     ----------
     function, derivative : take flows (..., R) and return costs and their derivatives of the same shape; deterministic.
-    size : R. integral : the same for the integral from 0; by a Gauss-Legendre rule of 64 points when left out.
+    size : R. integral : the same for the integral from 0; by a Gauss-Legendre rule of 64 points when left
+        out, and bounds of Beckmann's objective are then as exact as the rule, which kinks and jumps spoil.
     nondecreasing, convex : what is said of the functions; ``check`` tries the first on samples.
 
     Raises
@@ -209,6 +206,3 @@ class CallableCosts(Costs):
     def is_convex(self) -> bool:
         """The user's word."""
         return self._said[1]
-
-    def signature(self) -> None:
-        """Unknown: two functions cannot be compared."""

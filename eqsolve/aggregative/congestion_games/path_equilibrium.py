@@ -93,7 +93,7 @@ class PathEquilibrium(Algorithm[CongestionGame, PathState, PathFlows]):
         ------
         NoConvexProgram : costs that may fall with the flow.
         """
-        require_nondecreasing(game.costs, game.name)
+        require_nondecreasing(game.costs, repr(game.name))
         work = _work(game, run)
         return _certified(work, PathSet.all_or_nothing(game, game.costs.cost(np.zeros(game.n_coordinates))), 0, None)
 

@@ -89,12 +89,14 @@ class _Fleet:
         for p in range(flows.n_paths - 1, -1, -1):
             self.known[self._key(self.kinds[p], self.paths[p])] = p
         self.x = game.aggregator(flows)
+        # Loads beyond the whole demand are met by nobody, and costs need not be sensible there.
+        self.most = float(game.demand.sum())
         self.replies = Replies.of(game.actions)
 
     def turn_to(self, weight: float) -> None:
         """Look at the vehicles of another weight."""
         self.weight = weight
-        self.joined = self.game.costs.cost(self.x + weight).copy()
+        self.joined = self.game.costs.cost(np.minimum(self.x + weight, self.most)).copy()
         self.now = self.game.costs.cost(self.x).copy()
         self.replies.turn_to(self.now, self.joined)
 
@@ -138,7 +140,7 @@ class _Fleet:
         self.x[joining] += moved * self.weight
         costs = self.game.costs.take(changed)
         self.now[changed] = costs.cost(self.x[changed])
-        self.joined[changed] = costs.cost(self.x[changed] + self.weight)
+        self.joined[changed] = costs.cost(np.minimum(self.x[changed] + self.weight, self.most))
         return moved
 
     def flows(self) -> PathFlows:

@@ -71,10 +71,6 @@ class PowerCosts(Costs):
         a, e = self.powers()
         return _sum_of_powers(np.abs(a) * e, np.maximum(e - 1.0, 0.0), most)
 
-    def signature(self) -> FloatArray:
-        """Coefficients and exponents."""
-        return np.hstack(self.powers())
-
 
 def _sum_of_powers(a: FloatArray, e: FloatArray, flow: FloatArray) -> FloatArray:
     x = np.maximum(np.asarray(flow, dtype=np.float64), 0.0)

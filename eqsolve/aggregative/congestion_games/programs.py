@@ -10,11 +10,12 @@ from eqsolve.aggregative.congestion_games.flow_blocks import FlowForm, Paths
 from eqsolve.aggregative.congestion_games.flows import PathFlows
 from eqsolve.aggregative.congestion_games.game import CongestionGame
 from eqsolve.aggregative.congestion_games.piecewise import piecewise_program, points_around
+from eqsolve.aggregative.congestion_games.vertex_program import vertex_program
 from eqsolve.arrays import FloatArray, float_array
 from eqsolve.errors import InvalidData, unknown
 from eqsolve.programs import Program, ProgramBuilder
 
-NAMES = ("beckmann", "system", "all-or-nothing", "master", "inner", "outer")
+NAMES = ("beckmann", "system", "all-or-nothing", "master", "inner", "outer", "vertex")
 ROUNDING = 1e-12
 """Of a load, relative to it: boxes are wider by it, so that their centre is inside."""
 
@@ -25,13 +26,14 @@ def named_program(game: CongestionGame, flows: PathFlows, *which: str) -> Progra
     Parameters
     ----------
     which : ``beckmann`` (also when nothing is named), ``system`` (that of the system optimum), ``all-or-nothing`` (at the costs of
-        the flows), ``master`` (over the paths of the flows), ``inner`` or ``outer`` (the piecewise linear programs).
+        the flows), ``master`` (over the paths of the flows), ``inner`` or ``outer`` (the piecewise linear programs), ``vertex``
+        (which moves the flows to a vertex).
 
     Raises
     ------
     UnknownName : another name. NoConvexProgram : costs that the program cannot have.
     """
-    name, x = which[0] if which else "beckmann", game.aggregator(flows)
+    name, x = ":".join(map(str, which)) or "beckmann", game.aggregator(flows)
     if name in ("beckmann", "system"):
         return beckmann_program(game, system=name == "system")
     if name == "all-or-nothing":
@@ -40,6 +42,8 @@ def named_program(game: CongestionGame, flows: PathFlows, *which: str) -> Progra
         return master_program(game, flows, points_around(game, x))
     if name in ("inner", "outer"):
         return piecewise_program(game, points_around(game, x), side="inner" if name == "inner" else "outer")
+    if name == "vertex":
+        return vertex_program(game, flows)
     raise unknown("program", name, NAMES)
 
 

@@ -23,6 +23,8 @@ END = "END OF METADATA"
 _TAG = re.compile(r"<([^<>]*)>\s*(.*)")
 _TOTAL = 1e-6
 """How far trips may be from the stated total, relative to it, beside the rounding of its last digit."""
+MOST_NODES, MOST_ZONES = 10_000_000, 10_000
+"""Numbers of metadata beyond which a file is not believed: the nodes get names, the trips a square table."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,20 +62,19 @@ def read_net(path: str | Path, toll_factor: float | None = None, distance_factor
     """
     file = _File(path)
     meta = file.metadata()
-    n_nodes, n_links = file.whole("NUMBER OF NODES", meta, 1), file.whole("NUMBER OF LINKS", meta, 1)
+    n_nodes, n_links = file.whole("NUMBER OF NODES", meta, 1, MOST_NODES), file.whole("NUMBER OF LINKS", meta, 1)
     n_zones = file.whole("NUMBER OF ZONES", meta, 1, n_nodes)
     through = file.whole("FIRST THRU NODE", meta, 1, n_nodes + 1) if "FIRST THRU NODE" in meta else 1
-    table = np.zeros((n_links, len(COLUMNS)))
-    row = 0
+    rows: list[list[float]] = []
     for line, text in file.rest():
-        if row == n_links:
+        if len(rows) == n_links:
             raise file.wrong(line, f"there are more than the {n_links} links that <NUMBER OF LINKS> announces")
-        table[row] = _link(file, line, file.row(line, text, COLUMNS, ended=True), n_nodes)
-        row += 1
-    if row < n_links:
+        rows.append(_link(file, line, file.row(line, text, COLUMNS, ended=True), n_nodes))
+    if len(rows) < n_links:
         raise file.wrong(
-            file.last, f"the file ends after {row} links; <NUMBER OF LINKS> announces {n_links}", "It may be truncated."
+            file.last, f"the file ends after {len(rows)} links; <NUMBER OF LINKS> announces {n_links}", "It may be truncated."
         )
+    table = np.array(rows)
     tail, head = table[:, 0].astype(np.int64) - 1, table[:, 1].astype(np.int64) - 1
     names = tuple(str(k + 1) for k in range(n_nodes))
     network = RoadNetwork(n_nodes, tail, head, through - 1, None, names)
@@ -99,7 +100,7 @@ def read_trips(path: str | Path, n_zones: int | None = None) -> FloatArray:
     """
     file = _File(path)
     meta = file.metadata()
-    Z = file.whole("NUMBER OF ZONES", meta, 1)
+    Z = file.whole("NUMBER OF ZONES", meta, 1, MOST_ZONES)
     if n_zones is not None and n_zones != Z:
         line = meta["NUMBER OF ZONES"][0]
         raise file.wrong(line, f"<NUMBER OF ZONES> is {Z}; the network has {n_zones}", "Are net and trips of the same place?")

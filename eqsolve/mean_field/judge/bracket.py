@@ -10,6 +10,7 @@ import numpy as np
 
 from eqsolve.arrays import FloatArray
 from eqsolve.certificates.rounding import UNIT, gamma
+from eqsolve.errors import InvalidGame
 from eqsolve.mdp.enclosure import expectation, fixed_point
 
 Operator = Callable[[FloatArray], tuple[FloatArray, float]]
@@ -43,7 +44,16 @@ def enclose(operator: Operator, start: FloatArray, shift: Interval, tolerance: f
 
     With Tv, v* is within Tv + shift / (1 - shift) [min (Tv - v), max (Tv - v)] (MacQueen 1966), for any v; what all sweeps say
     holds together. ``shift`` bounds (T(v + c) - Tv) / c for constants c > 0.
+
+    Raises
+    ------
+    InvalidGame : shift may reach 1; there is no bound then.
     """
+    if shift[1] >= 1.0:
+        raise InvalidGame(
+            f"the discount times the sums of rows of the kernels may be {shift[1]:.12g}: values may be infinite",
+            "Divide the rows by their sums.",
+        )
     v = start
     lower, upper = np.full_like(v, -np.inf), np.full_like(v, np.inf)
     width, idle, done = np.inf, 0, 0

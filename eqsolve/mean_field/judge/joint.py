@@ -8,7 +8,7 @@ from eqsolve.arrays import FloatArray
 from eqsolve.certificates.rounding import gamma
 from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.histograms import Histograms, size
-from eqsolve.mean_field.judge.bracket import Bracket, enclose, product, row_sums
+from eqsolve.mean_field.judge.bracket import Bracket, Interval, enclose, product, row_sums
 
 LARGEST = 10_000_000
 """Transition probabilities from states with the actions of all agents that are held."""
@@ -23,6 +23,11 @@ def joint_level(game: GlobalLocalGame, k: int) -> int:
             break
         level += 1
     return level
+
+
+def joint_shift(game: GlobalLocalGame, k: int) -> Interval:
+    """Bounds of the discount times the total mass of a law of the next state of k agents, whatever everybody does."""
+    return product(product((game.gamma, game.gamma), row_sums(game.global_kernel)), row_sums(game.local_kernel), k)
 
 
 def joint_bound(game: GlobalLocalGame, level: int, tolerance: float, sweeps: int, rows: FloatArray | None = None) -> Bracket:
@@ -55,7 +60,7 @@ def joint_bound(game: GlobalLocalGame, level: int, tolerance: float, sweeps: int
             out[:, g] = np.maximum.reduceat(pays[:, g] + kept, starts)
         return out, 1.01 * rounding * (rewards + float(np.abs(v).max()))
 
-    shift = product(product((game.gamma, game.gamma), row_sums(game.global_kernel)), row_sums(game.local_kernel), level)
+    shift = joint_shift(game, level)
     shift = shift if rows is None else product(shift, row_sums(rows))
     low, high = game.reward_range
     start = np.full((size(level, Z), G), 0.5 * (low + high) / (1.0 - game.gamma))

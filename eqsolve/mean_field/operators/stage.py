@@ -127,20 +127,26 @@ class Stage:
         error = self.rounding(values)
         # A greedy action is taken within twice the error of the best one.
         low, high = least - 3.0 * error, most + error
-        down, up = low * self._rate(low < 0.0), high * self._rate(high > 0.0)
+        off, gamma = self.mass_error, self.game.gamma
+        down, up = low * rate(gamma, off if low < 0.0 else -off), high * rate(gamma, off if high > 0.0 else -off)
         pad = 3.0 * error + 8 * UNIT * (abs(down) + abs(up))
         return down - pad, up + pad
 
-    def _rate(self, large: bool) -> float:
-        """gamma / (1 - gamma), with the total mass of a law of the next state that makes it larger, or smaller."""
-        off = self.mass_error
-        mass = self.game.gamma * (1.0 + off if large else 1.0 - off)
-        if mass >= 1.0:
-            raise InvalidGame(
-                f"gamma is {self.game.gamma}, and rows of the kernels miss 1 by {off:.1e}: values may be infinite",
-                "Divide the rows by their sums.",
-            )
-        return mass / (1.0 - mass)
+
+def rate(gamma: float, off: float) -> float:
+    """gamma / (1 - gamma) where the law of the next state has the total mass 1 + off.
+
+    Raises
+    ------
+    InvalidGame : gamma times that mass is not below 1.
+    """
+    mass = gamma * (1.0 + off)
+    if mass >= 1.0:
+        raise InvalidGame(
+            f"gamma is {gamma}, and rows of the kernels miss 1 by {off:.1e}: values may be infinite",
+            "Divide the rows by their sums.",
+        )
+    return mass / (1.0 - mass)
 
 
 def _extent(change: FloatArray) -> tuple[float, float]:

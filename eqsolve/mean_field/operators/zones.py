@@ -95,6 +95,40 @@ def products(k: int, Z: int) -> int:
     return (Z + 1) * size(k, 2 * Z - 1)
 
 
+def moves(rows: FloatArray, k: int) -> FloatArray:
+    r"""The law of the histogram over Z states that k agents, who move independently from M cells, arrive at.
+
+    .. math:: D_k(e, \cdot) = \text{law of } \sum_{c} \text{Multinomial}(e_c, P_c)
+              = \sum_{z} P_{c}(z)\, D_{k-1}(e - \mathbf e_c, \cdot - \mathbf e_z) \quad \text{for any } c \text{ with } e_c > 0
+
+    Parameters
+    ----------
+    rows : (..., M, Z) the distribution over next states of an agent in each cell: a state, or a state with an action.
+    k : agents.
+
+    Returns
+    -------
+    (..., N_k(M), N_k(Z)) from histograms over cells to histograms over states; a sum of products of probabilities only.
+
+    Examples
+    --------
+    >>> moves(np.array([[0.5, 0.5], [0.0, 1.0]]), 2).tolist()
+    [[0.25, 0.5, 0.25], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]
+    """
+    *leading, M, Z = rows.shape
+    law = np.ones((*leading, 1, 1))
+    for agents in range(1, k + 1):
+        cells, fewer = Histograms(agents, M), Histograms(agents - 1, Z)
+        leaver = np.argmax(cells.table > 0, axis=1)
+        before = np.empty(cells.size, dtype=np.int64)
+        for c in range(M):
+            before[leaver == c] = cells.without(c)[leaver == c]
+        others, law = law[..., before, :], np.zeros((*leading, cells.size, size(agents, Z)))
+        for z in range(Z):
+            law[..., fewer.joined(z)] += rows[..., leaver, z, None] * others
+    return law
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dense:
     """Sym^k(P) as a matrix (N, N): for few histograms."""
@@ -105,7 +139,7 @@ class Dense:
 
     @staticmethod
     def of(rows: FloatArray, k: int) -> Dense:
-        """One agent after the other, of the first state that is occupied, moves independently of the others.
+        """The matrix for a transition matrix; see ``moves``.
 
         Raises
         ------
@@ -116,16 +150,7 @@ class Dense:
             raise InvalidData(
                 f"{k} agents over {Z} states have {size(k, Z):,} histograms", f"A matrix is held for at most {DENSE:,}."
             )
-        matrix = np.ones((1, 1))
-        for agents in range(1, k + 1):
-            table, fewer = Histograms(agents, Z).table, Histograms(agents - 1, Z)
-            mover = (table > 0).argmax(axis=1)
-            others = table.copy()
-            others[np.arange(len(table)), mover] -= 1
-            before, matrix = matrix[fewer.rank(others)], np.zeros((len(table), len(table)))
-            for s in range(Z):
-                matrix[:, fewer.joined(s)] += rows[mover, s, None] * before
-        return Dense(matrix, k, Z)
+        return Dense(moves(rows, k), k, Z)
 
     @property
     def error(self) -> float:

@@ -10,8 +10,9 @@ from eqsolve.arrays import FloatArray, IntArray
 from eqsolve.mdp import FiniteMDP
 from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.histograms import Histograms, size
+from eqsolve.mean_field.operators.zones import moves
 from eqsolve.mean_field.policy import SubsampledPolicy
-from eqsolve.mean_field.processes.surrogate import checked_k, moves, surrogate_law
+from eqsolve.mean_field.processes.surrogate import checked_k, surrogate_law
 
 
 def full_information_mdp(game: GlobalLocalGame, policy: SubsampledPolicy) -> FiniteMDP:

@@ -13,43 +13,10 @@ from eqsolve.errors import InvalidData
 from eqsolve.mdp import FiniteMDP
 from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.histograms import Histograms, size
+from eqsolve.mean_field.operators.zones import moves
 
 LARGEST = 30_000_000
 """Most transition probabilities that a process is built with: about 360 MB, and three times as much while it is built."""
-
-
-def moves(rows: npt.NDArray[np.float64], k: int) -> FloatArray:
-    r"""The law of the histogram over Z states that k agents, who move independently from M cells, arrive at.
-
-    .. math:: D_k(e, \cdot) = \text{law of } \sum_{c} \text{Multinomial}(e_c, P_c)
-              = \sum_{z} P_{c}(z)\, D_{k-1}(e - \mathbf e_c, \cdot - \mathbf e_z) \quad \text{for any } c \text{ with } e_c > 0
-
-    Parameters
-    ----------
-    rows : (..., M, Z) the distribution over next states of an agent in each cell: a state, or a state with an action.
-    k : agents.
-
-    Returns
-    -------
-    (..., N_k(M), N_k(Z)) from histograms over cells to histograms over states; a sum of products of probabilities only.
-
-    Examples
-    --------
-    >>> moves(np.array([[0.5, 0.5], [0.0, 1.0]]), 2).tolist()
-    [[0.25, 0.5, 0.25], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]
-    """
-    *leading, M, Z = rows.shape
-    law = np.ones((*leading, 1, 1))
-    for agents in range(1, k + 1):
-        cells, fewer = Histograms(agents, M), Histograms(agents - 1, Z)
-        leaver = np.argmax(cells.table > 0, axis=1)
-        before = np.empty(cells.size, dtype=np.int64)
-        for c in range(M):
-            before[leaver == c] = cells.without(c)[leaver == c]
-        others, law = law[..., before, :], np.zeros((*leading, cells.size, size(agents, Z)))
-        for z in range(Z):
-            law[..., fewer.joined(z)] += rows[..., leaver, z, None] * others
-    return law
 
 
 def surrogate_mdp(game: GlobalLocalGame, k: int, local_policy: npt.ArrayLike) -> FiniteMDP:

@@ -11,8 +11,9 @@ import numpy as np
 from eqsolve.arrays import BoolArray, FloatArray, IntArray
 from eqsolve.mean_field.game import GlobalLocalGame
 from eqsolve.mean_field.histograms import Histograms, size
+from eqsolve.mean_field.operators.zones import moves
 from eqsolve.mean_field.processes.chains import Branches
-from eqsolve.mean_field.processes.surrogate import moves, surrogate_law
+from eqsolve.mean_field.processes.surrogate import surrogate_law
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from eqsolve.aggregative.congestion_games import (
     ListedActions,
     PathEquilibrium,
     PiecewiseLinearCosts,
+    RoadNetwork,
 )
 from eqsolve.aggregative.congestion_games import atomic as module
 from eqsolve.aggregative.congestion_games.atomic import AtomicResult, AtomicRouting
@@ -112,6 +113,16 @@ def test_without_a_convex_program(kind):
         result.program()
 
 
+def test_costs_beyond_the_whole_demand_play_no_role():
+    game = CongestionGame(AffineCosts([9.0, 9.0], [-1.0, -1.0]), ListedActions.of([[[0], [1]]], 2), [9])
+    assert solve(game, AtomicRouting()).gap.upper == 0.0
+    network = RoadNetwork(3, [0, 0, 1], [1, 2, 2])
+    roads = CongestionGame.from_trips(network, AffineCosts([9.0, 20.0, 9.0], [-1.0, -1.0, -1.0]), [(0, 2, 9)])
+    result = solve(roads, AtomicRouting())
+    assert result.is_converged
+    assert result.gap.upper == max(0.0, brute_force_gains(roads, result.policy).max())
+
+
 def test_moves_run_out():
     game = routed_game(np.random.default_rng(11), equal=False)
     free = solve(game, AtomicRouting(None))
@@ -189,8 +200,9 @@ def test_programs_of_a_run():
     game = routed_game(np.random.default_rng(3))
     result = solve(game, AtomicRouting())
     assert result.program().name == result.program("vertex").name == "vertex program"
-    with pytest.raises(UnknownName, match="beckmann"):
-        result.program("beckmann")
+    assert result.program("beckmann").name == "Beckmann program"
+    with pytest.raises(UnknownName, match="'vertex:1'"):
+        result.program("vertex", 1)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the data of Sioux Falls are not here")

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eqsolve.aggregative.congestion_games import AffineCosts, CongestionGame, ListedActions
+from eqsolve.aggregative.congestion_games import AffineCosts, CallableCosts, CongestionGame, ListedActions, PolynomialCosts
 from eqsolve.aggregative.congestion_games.bounds import (
+    SAMPLED,
     load_reach,
     measured_rounding,
     rounding_exists,
@@ -63,6 +64,22 @@ def test_resources_of_all_paths_of_a_type_do_not_change():
     game = CongestionGame(AffineCosts([0.0] * 3, [1.0] * 3), ListedActions.of([[[0, 1], [0, 2]]], 3), [3.0])
     flows = flows_of(game, [([0, 1], 1.5), ([0, 2], 1.5)], atomic=False)
     assert load_reach(game, flows).tolist() == [0.0, 0.5, 0.5]
+
+
+def test_bounds_look_no_further_than_the_whole_demand():
+    powers = np.zeros((2, 301))
+    powers[:, [0, 300]] = 1.0
+    game = CongestionGame(PolynomialCosts(powers), ListedActions.of([[[0], [1]]], 2), [10.0])
+    flows = flows_of(game, [([0], 9.75), ([1], 0.25)], atomic=False)
+    assert np.isfinite(vertex_rounding(game, flows, 0.0).value)
+    # R w / 2 = 1 vehicle on each road, whose slope is at most 300 * 10^299.
+    assert rounding_exists(game).value == pytest.approx(6e301, rel=1e-12)
+
+
+def test_slopes_that_are_known_from_samples_prove_nothing():
+    waves = CallableCosts(lambda x: x + np.sin(40 * x) / 50 + 1, lambda x: 1 + 0.8 * np.cos(40 * x), 2)
+    game = CongestionGame(waves, ListedActions.of([[[0], [1]]], 2), [3.0])
+    assert rounding_exists(game).failed == (SAMPLED,)
 
 
 def test_failed_hypotheses_are_named():

@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csgraph
 
 from eqsolve.aggregative import nash_gap
-from eqsolve.aggregative.congestion_games import AffineCosts, CongestionGame, ListedActions, PathFlows, RoadNetwork
+from eqsolve.aggregative.congestion_games import AffineCosts, CongestionGame, ListedActions, PathFlows, PolynomialCosts, RoadNetwork
 from eqsolve.aggregative.congestion_games.certificate import certify, regret_histogram, vehicle_gains, wardrop_gaps
 from eqsolve.aggregative.congestion_games.generators import braess, pigou
 from eqsolve.errors import InvalidData, InvalidGame
@@ -150,3 +150,25 @@ def test_flows_of_another_game_are_refused():
         certify(game, flows_of(game, [([0, 1], 3.0)], atomic=True))
     with pytest.raises(InvalidGame, match="add up to 2, not to 3"):
         certify(game, flows_of(game, [([0], 2.0)], atomic=True))
+
+
+TRIANGLE = RoadNetwork(3, [0, 0, 1], [1, 2, 2])
+
+
+def test_costs_beyond_the_whole_demand_are_met_by_nobody():
+    # All ten are on 0-1-2, at cost 0; an eleventh would pay less than nothing, or more than a number can hold.
+    falling = CongestionGame.from_trips(TRIANGLE, AffineCosts([10.0] * 3, [-1.0] * 3), [(0, 2, 10)])
+    flows = flows_of(falling, [([0, 2], 10.0)], atomic=True)
+    assert certify(falling, flows).upper == 0.0
+    powers = np.zeros((3, 301))
+    powers[:, [0, 300]] = 1.0
+    rising = CongestionGame.from_trips(TRIANGLE, PolynomialCosts(powers), [(0, 2, 10)])
+    assert certify(rising, flows).upper == pytest.approx(2e300, rel=1e-12)
+
+
+def test_a_cost_that_is_negative_where_no_sample_looked_is_refused():
+    costs = PolynomialCosts([[3.5**2 - 0.01, -7.0, 1.0]] * 3)
+    game = CongestionGame.from_trips(TRIANGLE, costs, [(0, 2, 32)], weight=[0.5])
+    flows = flows_of(game, [([0, 2], 7.0), ([1], 25.0)], atomic=True)
+    with pytest.raises(InvalidGame, match=r"the cost of resource 0-1 is -0\.01 at flow 3\.5, not 0 or more"):
+        certify(game, flows)

@@ -85,8 +85,6 @@ def test_all_forms_say_the_same(name):
             at = np.zeros((len(x), 3))
             at[:, r] = x
             assert costs.cost(at)[:, r] == pytest.approx(c, rel=1e-12)
-    signature = costs.signature()
-    assert signature is None or len(signature) == 3
     most = FLOWS.max(axis=0)
     assert (costs.steepest(most) >= np.abs(costs.derivative(FLOWS)).max(axis=0) * (1 - 1e-2)).all()
 
@@ -96,7 +94,6 @@ def test_which_forms_there_are():
         *("bpr", "affine", "polynomial", "powers", "marginal", "tolled", "mixed")
     }
     assert {name for name, one in FAMILIES.items() if one.breakpoints() is not None} == {"lines", "tolled lines"}
-    assert {name for name, one in FAMILIES.items() if one.signature() is None} == {"callable", "marginal callable"}
 
 
 def test_what_is_proved_of_their_shape():

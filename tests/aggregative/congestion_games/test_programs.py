@@ -133,9 +133,11 @@ def test_programs_by_name():
         "master": "LP",
         "inner": "LP",
         "outer": "LP",
+        "vertex": "LP",
     }
-    with pytest.raises(UnknownName, match="program"):
-        named_program(game, flows, "mastr")
+    for wrong in (("mastr",), ("beckmann", 1)):
+        with pytest.raises(UnknownName, match=":".join(map(str, wrong))):
+            named_program(game, flows, *wrong)
 
 
 def test_bad_input_is_refused():

@@ -137,6 +137,18 @@ def test_malformed_trips(tmp_path, old, new, line, words):
     assert words in str(error.value)
 
 
+def test_numbers_that_no_file_is_believed(tmp_path):
+    for old, new, words in (
+        ("LINKS> ", "LINKS> 9999999999", "announces 9999999999"),
+        ("NODES> ", "NODES> 9999999999", r":\d+: <NUMBER OF NODES> is '9999999999"),
+    ):
+        assert NET.count(old) == 1
+        with pytest.raises(InvalidModelFile, match=words):
+            read_net(written(tmp_path, NET.replace(old, new)))
+    with pytest.raises(InvalidModelFile, match=r":1: <NUMBER OF ZONES> is '99999992'"):
+        read_trips(written(tmp_path, TRIPS.replace("ZONES> 2", "ZONES> 99999992")))
+
+
 def test_trips_of_another_place(tmp_path):
     with pytest.raises(InvalidModelFile, match=":1: <NUMBER OF ZONES> is 2; the network has 3"):
         read_trips(written(tmp_path, TRIPS), 3)
