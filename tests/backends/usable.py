@@ -19,6 +19,11 @@ def usable_backends(kind: Kind) -> tuple[str, ...]:
     return tuple(one.name for one in usable() if kind in one.capabilities.kinds)
 
 
+def usable_among(kind: Kind, *names: str) -> tuple[str, ...]:
+    """Those of the names that can be used here for programs of a kind."""
+    return tuple(name for name in names if name in usable_backends(kind))
+
+
 def able_backends(program: Program) -> tuple[str, ...]:
     """Names of the usable backends that take a program, ``native`` among them where its structure does."""
     native = program.structure is not None and program.structure.refuses(program) is None

@@ -19,6 +19,7 @@ from eqsolve.mean_field.learning.optimism import confidence_bounds, extreme_dist
 from eqsolve.mean_field.learning.stepping import run_alone
 from eqsolve.mean_field.learning.ucfh import UCFH, UCFHConstants, learn_episodic
 from eqsolve.mean_field.programs import optimistic_program
+from tests.backends.usable import usable_among
 from tests.mean_field.games import random_policy
 
 
@@ -55,7 +56,7 @@ def test_filling_up_the_successors_solves_the_program(seed):
     assert float(found @ worth) == pytest.approx(outcome.objective, abs=1e-9)
 
 
-@pytest.mark.parametrize("backend", ["highs", "scipy", "gurobi", "cvxpy:CLARABEL"])
+@pytest.mark.parametrize("backend", usable_among("LP", "highs", "scipy", "gurobi", "cvxpy:CLARABEL"))
 def test_the_step_of_a_run_as_a_program_on_several_backends(backend):
     mdp = toy(0)
     method = UCFH(accuracy=1.0, block=50, episodes=200)
